@@ -1,0 +1,41 @@
+# make PYTHON=python3.13 book    uses that Python (3.11 or newer) and makes .venv anew
+
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
+READY = @$(PYTHON) tools/environment.py requirements.txt
+export OPENBLAS_NUM_THREADS = 1
+
+.PHONY: help book test lab outputs bench pins clean
+
+help:     ## show this list
+	@sed -n 's/^\([a-z]*\):\( *\)## /  make \1\2/p' Makefile
+
+book:     ## build the book and print the path of its first page
+	$(READY)
+	@$(BIN)/python tools/book.py
+
+test:     ## test every promise; make test ARGS="-k quiz" runs a part
+	$(READY) tests/requirements.txt
+	@$(BIN)/python -m pytest $(ARGS)
+
+lab:      ## open the chapters in JupyterLab
+	$(READY)
+	@$(BIN)/python -m jupyterlab --notebook-dir=chapters $(ARGS)
+
+outputs:  ## run the chapters again and store their outputs
+	$(READY)
+	@$(BIN)/python tools/outputs.py $(ARGS)
+
+bench:    ## time the model
+	$(READY)
+	@$(BIN)/python tools/bench.py $(ARGS)
+
+pins:     ## bring every pinned version up to date
+	$(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@for f in requirements tests/requirements; do \
+	  $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \
+	    --no-emit-find-links --custom-compile-command "make pins" $$f.in -o $$f.txt || exit 1; done
+
+clean:    ## remove .venv and everything built
+	@rm -rf .venv _build .pytest_cache

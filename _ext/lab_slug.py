@@ -1,0 +1,5 @@
+"""Name headings as JupyterLab does, so that one link works there and in the book."""
+
+
+def slug(heading):
+    return heading.replace(" ", "-")

@@ -1,0 +1,184 @@
+"""One execution: every chapter runs, and prints what is stored, on other processors and another Python too.
+
+nbval runs the chapters in processes of their own, with the settings of nbval.ini.
+"""
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.font_manager  # noqa: F401  a fresh machine builds its font cache here, not in a chapter's output
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = sorted((ROOT / "chapters").glob("q*.ipynb"))
+SECONDS = 20  # of processor time
+KERNELS = ["Haswell", "Nehalem", "SkylakeX"]  # of OpenBLAS: each sums in another order
+OLDEST, NEWEST = 11, 14  # of the supported Python 3
+PINS = [ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt"]
+
+
+def nbval(*notebooks, python=sys.executable, **environment):
+    """Run notebooks and compare; return (the processor seconds it took, nbval's report if anything differs)."""
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "OPENBLAS_NUM_THREADS")}
+    before = sum(os.times()[2:4])
+    done = subprocess.run([python, "-m", "pytest", "-c", "tests/nbval.ini", "-vv", "--no-header", "--color=no", *map(str, notebooks)],
+                          cwd=ROOT, env=env | environment, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return sum(os.times()[2:4]) - before, done.stdout if done.returncode else ""
+
+
+# --- another Python: oldest and newest that this machine has ---------------------------------------
+
+@functools.cache
+def pythons():
+    """{minor version: its interpreter} of the supported Pythons on this machine, this one among them."""
+    found = {sys.version_info.minor: sys.executable}
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for minor in range(OLDEST, NEWEST + 1):
+        installed = [[str(folder / "bin" / "python")] for folder in sorted(versions.glob(f"3.{minor}.*"))]
+        for command in [[f"python3.{minor}"], ["py", f"-3.{minor}"], *installed]:
+            try:
+                asked = subprocess.run([*command, "-c", "import sys, ensurepip; print(sys.version_info.minor, sys.executable)"],
+                                       capture_output=True, text=True)
+            except OSError:
+                continue
+            if asked.returncode == 0 and asked.stdout.startswith(f"{minor} "):
+                found.setdefault(minor, asked.stdout.split(" ", 1)[1].strip())
+                break
+    return found
+
+
+def ends():
+    return sorted({min(pythons()), max(pythons())} - {sys.version_info.minor})
+
+
+def test_oldest_and_newest_python_are_here():
+    run = {min(pythons()), max(pythons())}
+    name = lambda minors: " and ".join(f"3.{minor}" for minor in sorted(minors))
+    if missing := {OLDEST, NEWEST} - run:
+        pytest.skip(f"Python {name(missing)} could not be had on this machine; the chapters are run with {name(run)}")
+
+
+def environment(minor):
+    """A Python 3.minor with nothing but what a chapter needs, at the pinned versions; made once for these pins."""
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in PINS)).hexdigest()[:10]
+    folder = Path.home() / ".cache" / "prove-it" / f"python3.{minor}-{key}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not (folder / "ready").exists():
+        for old in folder.parent.glob(f"python3.{minor}-*"):
+            shutil.rmtree(old)
+        subprocess.run([pythons()[minor], "-m", "venv", folder], check=True)
+        pins = [part for path in PINS for part in ("-c", path)]
+        installed = subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *pins,
+                                    "numpy", "matplotlib", "ipykernel", "nbval", "pytest"], capture_output=True, text=True)
+        if installed.returncode:
+            pytest.skip(f"no second environment, pip failed: {installed.stderr.strip().splitlines()[-1]}")
+        subprocess.run([python, "-c", "import matplotlib.pyplot"], check=True)  # compiles, and builds the font cache
+        (folder / "ready").touch()
+    return python
+
+
+@pytest.mark.parametrize("minor", ends(), ids=lambda minor: f"python3.{minor}")
+def test_same_outputs_with_another_python(minor):
+    _, report = nbval(*CHAPTERS, python=environment(minor))
+    if report:
+        pytest.fail(report, pytrace=False)
+
+
+# --- other processors --------------------------------------------------------------------------------
+
+@functools.cache
+def has_kernel(kernel):
+    """Whether NumPy's OpenBLAS really takes this kernel here: it says so itself."""
+    env = os.environ | {"OPENBLAS_CORETYPE": kernel, "OPENBLAS_VERBOSE": "2"}
+    said = subprocess.run([sys.executable, "-c", "import numpy"], env=env, capture_output=True, text=True)
+    return said.returncode == 0 and f"Core: {kernel}\n" in said.stdout + said.stderr
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_stored_outputs(kernel, path):
+    if not has_kernel(kernel):
+        pytest.skip(f"this machine cannot run OpenBLAS's {kernel} kernel")
+    seconds, report = nbval(path, OPENBLAS_CORETYPE=kernel)
+    if report:
+        pytest.fail(report, pytrace=False)
+    assert kernel != "Haswell" or seconds < SECONDS, f"{path.stem} takes {seconds:.0f} s; a chapter may take {SECONDS}"
+
+
+def test_one_kernel_at_least_is_compared():
+    assert CHAPTERS and any(map(has_kernel, KERNELS))
+
+
+# --- the comparison itself can fail ------------------------------------------------------------------
+
+SVG = '<?xml version="1.0"?>\n<svg>{}</svg>\n'
+CELLS = [  # source, stored outputs, whether nbval must object
+    ("print(0.5)", [("stream", {"name": "stdout", "text": "0.5\n"})], False),
+    ("print(0.5)", [("stream", {"name": "stdout", "text": "0.25\n"})], True),
+    ("print(0.5)", [], True),
+    ("import sys; print(0.5, file=sys.stderr)", [], True),
+    ("0.5", [("execute_result", {"data": {"text/plain": "0.6"}, "execution_count": 1})], True),
+    ("assert 0.5 > 1", [], True),
+    (f"from IPython.display import display\ndisplay({{'image/svg+xml': {SVG.format('new')!r}}}, raw=True)",
+     [("display_data", {"data": {"image/svg+xml": SVG.format("old")}})], False),
+]
+
+
+def notebook(path, *cells):
+    """A notebook in tmp_path, as someone may have left it: sources and stored outputs."""
+    code = [nbformat.v4.new_code_cell(source, execution_count=1, metadata={"collapsed": True},
+                                      outputs=[nbformat.v4.new_output(kind, **fields) for kind, fields in stored])
+            for source, stored, *_ in cells]
+    nbformat.write(nbformat.v4.new_notebook(cells=code), path)
+    return path
+
+
+def test_a_wrong_stored_output_is_seen(tmp_path):
+    _, report = nbval(notebook(tmp_path / "q99-example.ipynb", *CELLS))
+    failed = [int(cell) for cell in re.findall(r"(?m)^FAILED .*::Cell (\d+)", report)]
+    assert failed == [i for i, (*_, wrong) in enumerate(CELLS) if wrong], report
+
+
+# --- make outputs --------------------------------------------------------------------------------------
+
+def make_outputs(*arguments):
+    return subprocess.run([sys.executable, "tools/outputs.py", *map(str, arguments)],
+                          cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
+
+
+def test_outputs_are_stored_and_a_second_run_changes_nothing(tmp_path):
+    path = notebook(tmp_path / "q99-example.ipynb", (
+        "import matplotlib.pyplot as plt\n%config InlineBackend.figure_formats = ['svg']\nplt.rcParams['svg.hashsalt'] = 'x'\n"
+        "print(1, flush=True)\nprint(2)\nplt.plot([1, 2])\nplt.show()", []))
+    assert make_outputs(path).returncode == 0
+    first = path.read_text(encoding="utf-8")
+    assert '"1\\n",\n' in first and "<svg" in first and "dc:date" not in first and "collapsed" not in first
+    again = make_outputs(path)
+    assert "nothing changed" in again.stdout and path.read_text(encoding="utf-8") == first
+
+
+def test_a_chapter_that_fails_is_left_alone(tmp_path):
+    paths = [notebook(tmp_path / f"q9{i}-example.ipynb", (source, [])) for i, source in enumerate(
+        ["assert 1 > 2, 'the gap\\nis gone'", "import os\nos._exit(1)"])]
+    paths.append(tmp_path / "q92-example.ipynb")
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("[x](https://arxiv.org/abs/0000.00000)")]), paths[2])
+    before = [path.read_bytes() for path in paths]
+    done = make_outputs(*paths)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.splitlines() == [
+        """q90-example, under "": cell 1 (assert 1 > 2, 'the gap\\nis gone') stopped with AssertionError: the gap is gone; nothing was written.""",
+        'q91-example, under "": cell 1 (import os) stopped: Kernel died; nothing was written.',
+        "q92-example cites https://arxiv.org/abs/0000.00000, which references.bib does not hold; nothing was written."]
+    assert [path.read_bytes() for path in paths] == before and sorted(tmp_path.iterdir()) == paths
+
+
+def test_check_says_what_is_not_in_normal_form(tmp_path):
+    done = make_outputs("--check", notebook(tmp_path / "q99-example.ipynb", *CELLS))
+    assert done.returncode == 1 and done.stderr == "q99-example is not in normal form: run `make outputs`.\n"
