@@ -61,6 +61,7 @@ class Config:
 
     @property
     def ends_with_norm(self):
+        """Whether a norm follows the last block."""
         return self.place == "pre" if self.final_norm is None else self.final_norm
 
 
@@ -200,7 +201,7 @@ def attention_backward(dy, p, heads, tape):
     do, dW_o, db_o = linear_backward(dy, o, p["W_o"])  # (B, T, d)
     do, o = split_heads(do, heads)[0], split_heads(o, heads)[0]  # (B, H, T, k)
     ds = do @ v.mT  # (B, H, T, T)
-    ds -= np.vecdot(do, o)[..., None]  # = sum of weights * ds, found without the T x T product
+    ds -= np.vecdot(do, o)[..., None]  # which is (a * ds).sum(-1), because o = a v
     ds *= a
     dqkv = np.empty_like(qkv)  # (B, T, 3d)
     dq, dk, dv = split_heads(dqkv, heads, 3)  # (B, H, T, k) each
@@ -216,6 +217,7 @@ def attention_backward(dy, p, heads, tape):
 
 
 def relu(u):
+    """max(u, 0)."""
     return np.maximum(u, 0), u > 0
 
 
@@ -228,7 +230,8 @@ def gelu(u, a=(2 / np.pi) ** 0.5, b=0.044715):
 
 
 def silu(u):
-    s = 0.5 + 0.5 * np.tanh(0.5 * u)  # sigmoid(u), without overflow
+    """u sigmoid(u), also called Swish."""
+    s = 0.5 + 0.5 * np.tanh(0.5 * u)  # sigmoid(u) that cannot overflow
     return u * s, s + u * s * (1 - s)
 
 
@@ -266,11 +269,13 @@ def feed_forward_backward(dy, p, tape):
 
 
 def normalise(x, P, prefix, cfg):
+    """The norm that cfg asks for, with the parameters that start with prefix."""
     function, _, names = NORMS[cfg.norm]
     return function(x, *(P[f"{prefix}_{n}"] for n in names))
 
 
 def normalise_backward(dy, prefix, cfg, tape):
+    """dy (..., d) -> gradients of x and of the parameters (a dict)."""
     _, function, names = NORMS[cfg.norm]
     dx, *grads = function(dy, tape)
     return dx, {f"{prefix}_{n}": g for n, g in zip(names, grads)}
@@ -350,7 +355,7 @@ def stack_forward(P, cfg, x, cache=None):
 
 
 def stack_backward(P, cfg, dy, tape):
-    """dy (B, T, d) -> gradients of tape.streams (a list) and of the parameters (a dict)."""
+    """dy (B, T, d) -> gradients of tape.streams (a list, so [l] is block l's input) and of the parameters."""
     dx, grads = normalise_backward(dy, "final", cfg, tape.final) if cfg.ends_with_norm else (dy, {})
     dxs = [dx]
     for l in reversed(range(cfg.layers)):
@@ -374,9 +379,9 @@ def check_ids(ids, cfg, what):
 def as_tokens(tokens, cfg, others):
     """Tokens (B, T) as an array. Raises ValueError if they are not, or do not fit the context with others."""
     tokens = np.asarray(tokens)
+    if tokens.ndim != 2 or not tokens.size:
+        raise ValueError(f"tokens must be (batch, time), not {tokens.shape}: give a list of non-empty sequences.")
     check_ids(tokens, cfg, "tokens")
-    if tokens.ndim != 2:
-        raise ValueError(f"tokens must be (batch, time), not {tokens.shape}: put a single sequence in a list.")
     total = tokens.shape[1] + others
     if total > cfg.context:
         raise ValueError(f"{total} tokens do not fit context={cfg.context}: use fewer tokens or a larger context.")

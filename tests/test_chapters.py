@@ -182,7 +182,7 @@ def headings(c):
         if not re.match(r"# [^$\n]+\?\n", title.source):
             yield "the title must be `# ` and a question, without mathematics"
         if not re.search(rf"Difficulty: .+ minutes .+Know first: .+ {c.number.upper()} ", title.source):
-            yield f"the line under the title must give Difficulty, minutes, Know first, Question {c.number.upper()} and its source"
+            yield f"the line under the title must give Difficulty, minutes, Know first, and Question {c.number.upper()} of its source"
     if sum(level == 1 for level, *_ in c.headings) != 1:
         yield "it needs one heading of level 1, the title"
 
@@ -414,7 +414,8 @@ def numbers(c):
             for written, signed, value in numbers_in(LABEL.sub(" ", text)):
                 small = re.fullmatch(r"[-−]?\d+", written) and abs(value) <= 12
                 if not small and not agrees(signed, value, cells):
-                    yield f"{c.at(cell)} says {written}, which {where} neither print nor set: \"{' '.join(text.split())[:70]}…\""
+                    context = " ".join(text.split())[:70]
+                    yield f"{c.at(cell)} says {written}, which {where} neither print nor set: \"{context}…\""
 
 
 RULES = [parts, ids, headings, spoken, rubric, answer, claims, figures, setup, stored, plain_markdown, links, myths, quiz,
@@ -428,8 +429,9 @@ def problems(nb, stem, rules=RULES):
 
 # --- the tests -----------------------------------------------------------------------------------
 
-def test_there_is_a_chapter():
-    assert CHAPTERS and len(PARTS) == 22
+def test_there_is_a_chapter_and_a_table_of_parts():
+    assert CHAPTERS
+    assert len(PARTS) == 22 and all(follower in PARTS for _, after, _ in PARTS.values() for follower in after)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -569,7 +571,8 @@ FAULTS = {  # what is wrong: (how to plant it, what every sentence that comes ba
     "a quiz with two right options": (edit("quiz", "Wrong", "Right"), "it needs one"),
     "an option that explains nothing": (edit("quiz", r"Wrong\. .*", "Wrong."), "does not explain itself"),
     "a quiz question without its number": (edit("quiz", r"\*\*1\. ", "**"), "needs its question in bold"),
-    "a quiz of two options": (edit("quiz", r"<details>\s*<summary>.*</summary>\s*Wrong[\s\S]*?</details>\n", ""), "give at least 3"),
+    "a quiz of two options": (edit("quiz", r"<details>\s*<summary>.*</summary>\s*Wrong[\s\S]*?</details>\n", ""),
+                              "give at least 3"),
     "a quiz that proves nothing": (no_asserts("quiz-proof"), "has to assert the answers"),
     "a stub that raises nothing": (edit("stub", "raise .*", "return x"), "must define .* and end in raise"),
     "a stub of another name": (edit("stub", r"def \w+", "def another"), "must define"),

@@ -100,15 +100,18 @@ def main():
     print(f"Open {BOOK / 'index.html'}")
 
 
-if __name__ == "__main__":
+def sentence():
+    """Build; return what to do if that failed, else None."""
     try:
         main()
     except Problem as problem:
-        sentence = str(problem)
+        return str(problem)
     except OSError as error:
-        sentence = ("The disk is full: free some space, then run `make book` again." if error.errno == errno.ENOSPC
-                    else f"Cannot write the book ({error}): copy it to a folder of your own, then run `make book` there.")
-    else:
-        sys.exit()
-    sys.exit("\nThe book was not built. " + sentence
-             + (f"\nThe last good one is still there: {BOOK / 'index.html'}" if BOOK.exists() else ""))
+        return ("The disk is full: free some space, then run `make book` again." if error.errno == errno.ENOSPC
+                else f"Cannot write the book ({error}): copy it to a folder of your own, then run `make book` there.")
+
+
+if __name__ == "__main__":
+    if failed := sentence():
+        sys.exit(f"\nThe book was not built. {failed}"
+                 + (f"\nThe last good one is still there: {BOOK / 'index.html'}" if BOOK.exists() else ""))

@@ -92,8 +92,8 @@ def reference(entry):
 def references(nb, books):
     """The text of the `references` cell: the entries that the chapter links to, by first author."""
     cited = {link: books[link] for link in links(nb) if link in books}
-    first = lambda entry: (str(entry.persons["author"][0]), entry.fields["year"], entry.fields["title"])
-    return "\n".join(["## References", "", *map(reference, sorted(cited.values(), key=first))])
+    entries = sorted(cited.values(), key=lambda entry: (str(entry.persons["author"][0]), entry.fields["year"], entry.key))
+    return "\n".join(["## References", "", *map(reference, entries)])
 
 
 # --- normal form -------------------------------------------------------------------------------

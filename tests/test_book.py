@@ -1,0 +1,118 @@
+"""The built book: complete, linked, described, and asking nothing of any other host."""
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from conftest import ROOT
+from fontTools.ttLib import TTFont
+
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+PAGES = [TOC["root"], *CHAPTERS, "search"]
+
+
+@pytest.fixture(scope="module")
+def pages(book):
+    """{path: soup} of every page of the book."""
+    return {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+            for path in book.rglob("*.html") if "_static" not in path.parts}
+
+
+def test_the_pages_are_those_of_the_table_of_contents(book, pages):
+    assert {path.relative_to(book).with_suffix("").as_posix() for path in pages} == set(PAGES)
+
+
+def test_every_chapter_file_is_in_the_table_of_contents():
+    assert {path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.glob("chapters/*.ipynb")} == set(CHAPTERS)
+
+
+def test_the_build_has_no_warning(book):
+    log = (book.parent / "book.log").read_text(encoding="utf-8")
+    assert "build succeeded" in log
+    assert not re.findall(r".*(?:WARNING|ERROR|CRITICAL).*", log)
+
+
+def test_every_internal_link_leads_somewhere(book, pages):
+    ids = {path: {tag["id"] for tag in soup.find_all(id=True)} for path, soup in pages.items()}
+    broken, checked = [], 0
+    for path, soup in pages.items():
+        for tag in soup.find_all(["a", "link", "img", "script"]):
+            link = urlsplit(tag.get("href") or tag.get("src") or "")
+            if link.scheme or link.netloc or not (link.path or link.fragment):
+                continue
+            checked += 1
+            target = (path.parent / unquote(link.path)).resolve() if link.path else path
+            if not target.is_file() or (target in ids and link.fragment and unquote(link.fragment) not in ids[target]):
+                broken.append(f"{path.relative_to(book)}: {link.geturl()}")
+    assert not broken
+    assert checked > 50  # the check above saw a book
+
+
+def test_nothing_is_loaded_from_another_host(book, pages):
+    loaded = {f"{path.name}: {tag}" for path, soup in pages.items()
+              for tag in soup.find_all(["script", "link", "img", "iframe", "source", "video", "audio", "object", "embed"])
+              if urlsplit(tag.get("src") or tag.get("href") or tag.get("data") or "").netloc}
+    loaded |= {f"{path.name}: {found}" for path in book.rglob("*.css")
+               for found in re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//[^)\"';]+", path.read_text(encoding="utf-8"))}
+    assert not loaded
+
+
+def test_no_page_leads_to_jupyter_books_own_repository(pages):
+    assert not [path.name for path, soup in pages.items() if "executablebooks/" in str(soup)]
+
+
+def test_every_picture_says_what_it_shows(pages):
+    pictures = [(path.name, img) for path, soup in pages.items() for img in soup.find_all("img")]
+    assert pictures
+    silent = [f"{name}: {img}" for name, img in pictures
+              if not img.get("alt", "").strip() or re.search(r"\.(png|svg|jpe?g|gif)$", img["alt"])]
+    assert not silent
+
+
+def test_every_page_says_what_it_is(pages):
+    titles = set()
+    for path, soup in pages.items():
+        assert soup.html["lang"] == "en", path.name
+        assert path.name == "search.html" or len(soup.article.find_all("h1")) == 1, path.name
+        assert soup.find("meta", attrs={"name": "viewport"}), path.name
+        titles.add(soup.title.get_text(" ", strip=True))
+    assert len(titles) == len(pages)
+    assert all("Prove It" in title for title in titles)
+
+
+def test_every_chapter_is_on_the_home_page_under_its_own_title(book, pages):
+    for chapter in CHAPTERS:
+        title = pages[book / f"{chapter}.html"].article.h1.find(string=True)
+        assert pages[book / "index.html"].article.find("a", href=f"{chapter}.html").get_text() == title
+
+
+def formulas(pages):
+    return [math for soup in pages.values() for math in soup.find_all("math")]
+
+
+def test_formulas_are_converted(pages):
+    for path, soup in pages.items():
+        for code in soup.article.find_all(["pre", "code"]) if soup.article else []:
+            code.extract()
+        assert "$" not in soup.get_text(), path.name
+    assert formulas(pages)
+
+
+def test_the_font_has_every_sign_of_every_formula(pages):
+    signs = {sign for math in formulas(pages) for sign in math.get_text() if not sign.isspace()}
+    signs -= {"\u203e"}  # overlines are drawn by the style sheet
+    font = set(TTFont(ROOT / "assets" / "fonts" / "math.woff2").getBestCmap())
+    assert not {sign for sign in signs if ord(sign) not in font}
+
+
+def test_the_page_is_light(book, pages):
+    """What a chapter's page makes the browser load, uncompressed: its size is a promise, too."""
+    page = book / f"{CHAPTERS[0]}.html"
+    loaded = {(page.parent / urlsplit(tag.get("src") or tag["href"]).path).resolve()
+              for tag in pages[page].head.find_all(["script", "link"]) if tag.get("src") or tag.get("href")}
+    assert not [path.name for path in loaded if "fontawesome" in str(path) and path.suffix == ".js"]
+    assert not [path.name for path in loaded if "thebe" in path.name or "mathjax" in path.name]

@@ -1,0 +1,126 @@
+"""The book in a real browser: wide and narrow, light and dark."""
+import functools
+import http.server
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+from test_book import PAGES
+
+BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+VISITS = [(page, width, scheme) for page in PAGES for width in (1280, 390) for scheme in ("light", "dark")]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        found = [path for path in [*map(shutil.which, BROWSERS), playwright.chromium.executable_path] if path and Path(path).exists()]
+        if not found:
+            missing = "no Chromium found: install it (Debian: apt install chromium; anywhere: .venv/bin/python -m playwright install chromium)"
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+        with playwright.chromium.launch(executable_path=found[0], args=QUIET) as browser:
+            yield browser
+
+
+@pytest.fixture(scope="module")
+def site(book):
+    """The book's address while it is served on this machine."""
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        log_message = lambda *_: None  # noqa: E731
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=book)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module", params=VISITS, ids=lambda visit: "-".join(map(str, visit)))
+def page(browser, site, request):
+    """One page, opened; what it asked of other hosts and complained of is in page.asked and page.said."""
+    name, width, scheme = request.param
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.asked, page.said = [], []
+
+    def route(route):
+        if route.request.url.startswith((site, "data:")):
+            return route.continue_()
+        page.asked.append(route.request.url)
+        return route.abort()
+
+    page.route("**/*", route)
+    page.on("console", lambda message: message.type in ("error", "warning") and page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page.goto(f"{site}/{name}.html", wait_until="load")
+    page.wait_for_load_state("networkidle")
+    yield page
+    page.close()
+
+
+def test_nothing_is_asked_of_another_host(page):
+    assert not page.asked
+
+
+def test_no_script_complains(page):
+    assert not page.said
+
+
+def test_the_scheme_is_followed(page):
+    dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    assert page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
+
+
+def test_one_heading_is_seen_first(page):
+    assert [heading.is_visible() for heading in page.locator("h1").all()].count(True) == 1 or page.url.endswith("/search.html")
+
+
+def test_every_picture_is_there(page):
+    assert page.evaluate("""async () => {
+        const pictures = [...document.images];
+        pictures.forEach(img => img.loading = 'eager');
+        await Promise.all(pictures.map(img => img.decode().catch(() => 0)));
+        return pictures.filter(img => !img.naturalWidth).map(img => img.src);
+    }""") == []
+
+
+def test_formulas_are_drawn_in_the_books_font(page):
+    if page.locator("math").count():
+        assert page.evaluate("""async () => {
+            await document.fonts.ready;
+            return [...document.fonts].filter(font => font.family.includes('Book Math')).map(font => font.status);
+        }""") == ["loaded"]
+    assert page.evaluate("""() => [...document.querySelectorAll('math')].filter(math => {
+        const box = math.getBoundingClientRect();
+        return math.checkVisibility() && !(box.width > 4 && box.height > 4);
+    }).map(math => math.textContent)""") == []
+
+
+def test_the_page_never_scrolls_sideways(page):
+    size = page.viewport_size
+    for width in {size["width"], min(size["width"], 360)}:
+        page.set_viewport_size(size | {"width": width})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size(size)
+
+
+def test_folded_parts_open_from_the_keyboard(page):
+    for summary in page.locator("article details > summary").all()[:3]:
+        page.keyboard.press("Tab")  # so that the browser shows where the focus is
+        summary.focus()
+        assert summary.evaluate("element => parseFloat(getComputedStyle(element).outlineWidth)") >= 2
+        assert summary.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
+        page.keyboard.press("Enter")
+        assert summary.evaluate("element => element.parentElement.open")
+
+
+def test_accessibility(page):
+    """Folded parts are opened first: what is folded counts, too."""
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    found = Axe().run(page, options=RULES).response["violations"]
+    assert not [f"{rule['id']}: {node['target']} {node['failureSummary']}" for rule in found for node in rule["nodes"]]

@@ -1,0 +1,314 @@
+"""The house: the README's commands in a fresh copy, bad input, pins."""
+import ast
+import errno
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+from conftest import ROOT, copy_of_the_repository
+
+sys.path.insert(0, str(ROOT / "tools"))
+import book as book_tool  # noqa: E402
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line.strip() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line.strip()]
+PIP_LINES = [command for command in COMMANDS if not command.startswith("make ")]
+CHAPTER = next(ROOT.glob("chapters/q*.ipynb")).relative_to(ROOT)
+CHANGED = [CHAPTER, "assets/book.css", "index.md", "_toc.yml", "requirements.txt", "tests/requirements.txt"]  # by the tests below
+BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)
+
+
+def run(command, folder, **environment):
+    """Run one shell command in a folder, as someone with this Python and no virtual environment would."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MAKE", "MFLAGS", "ARGS", "PYTHON", "VIRTUAL_ENV"))}
+    env["PATH"] = f"{bin_with_python3(folder)}{os.pathsep}{env['PATH']}"
+    return subprocess.run(command, shell=True, cwd=folder, env=env | environment, capture_output=True, text=True, errors="replace")
+
+
+def bin_with_python3(folder):
+    bin_ = folder.parent / "bin"
+    bin_.mkdir(exist_ok=True)
+    if not (bin_ / "python3").exists():
+        (bin_ / "python3").symlink_to(BASE_PYTHON)
+    return bin_
+
+
+def says(done, *words):
+    """The command failed with one helpful sentence: these words, and no traceback."""
+    output = done.stdout + done.stderr
+    assert done.returncode != 0, output
+    assert "Traceback" not in output, output
+    for word in words:
+        assert word in output, output
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """A fresh copy in which `make book` was typed once: (folder, what it said)."""
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("fresh") / "copy")
+    return folder, run("make book", folder)
+
+
+@pytest.fixture
+def house(fresh):
+    """The fresh copy, its book built; every source that a test changes is put back."""
+    folder, done = fresh
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield folder
+    for path in CHANGED:
+        if (folder / path).read_bytes() != (ROOT / path).read_bytes():
+            shutil.copy(ROOT / path, folder / path)
+
+
+def built(house, page=CHAPTER.with_suffix(".html")):
+    return (house / "_build" / "html" / page).read_bytes()
+
+
+# --- the README's commands -------------------------------------------------------------------------
+
+def test_make_book_makes_everything_and_prints_the_page_to_open(fresh):
+    folder, done = fresh
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = Path(re.search(r"^Open (.+)$", done.stdout, re.MULTILINE)[1])
+    assert page == folder / "_build" / "html" / "index.html"
+    assert page.is_file()
+    assert len(done.stdout.splitlines()) <= 4  # what happens in a sentence each, no log
+
+
+def test_a_second_run_takes_seconds(house):
+    start = time.monotonic()
+    assert run("make book", house).stdout.startswith("Building")
+    assert time.monotonic() - start < 20
+
+
+def test_make_alone_lists_the_commands(house):
+    listed = run("make", house).stdout
+    assert listed == run("make help", house).stdout
+    targets = re.search(r"^\.PHONY: (.+)$", (house / "Makefile").read_text(), re.MULTILINE)[1].split()
+    assert re.findall(r"^  make (\w+) +\S", listed, re.MULTILINE) == targets
+
+
+def test_make_test_collects_every_test(house):
+    done = run("make test ARGS=--collect-only", house)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for path in ROOT.glob("tests/test_*.py"):
+        assert path.name in done.stdout
+
+
+def asks_lab(command, house):
+    """Start JupyterLab with a command of the README, ask it for a chapter over HTTP, stop it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = os.environ | {"JUPYTER_CONFIG_DIR": str(house.parent / "jupyter"), "JUPYTER_RUNTIME_DIR": str(house.parent / "runtime")}
+    options = f"--no-browser --allow-root --port={port} --ServerApp.port_retries=0 --IdentityProvider.token=x"
+    command = f'{command} ARGS="{options}"' if command.startswith("make") else f"{command} {options}"
+    server = subprocess.Popen(command, shell=True, cwd=house, env=env, start_new_session=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        for _ in range(120):
+            time.sleep(0.5)
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/contents/{CHAPTER.name}?content=0&token=x") as answer:
+                    return answer.status
+            except OSError:
+                assert server.poll() is None, server.stdout.read()
+        raise AssertionError("JupyterLab did not answer within a minute")
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def test_make_lab_opens_the_chapters(house):
+    assert asks_lab("make lab", house) == 200
+
+
+def test_make_outputs_changes_nothing(house):
+    done = run("make outputs", house)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (house / CHAPTER).read_bytes() == (ROOT / CHAPTER).read_bytes()
+
+
+def test_make_pins_pins_every_version(house):
+    done = run("make pins", house)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("requirements", "tests/requirements"):
+        check_pins(house / f"{name}.in", house / f"{name}.txt")
+
+
+def test_the_pip_lines_work_without_make(tmp_path):
+    copy = copy_of_the_repository(tmp_path / "copy")
+    *install, lab = PIP_LINES
+    for command in install:
+        done = run(command, copy)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert built(copy, "index.html")
+    assert asks_lab(lab, copy) == 200
+
+
+def test_every_command_of_the_readme_is_run_above():
+    assert sorted(set(COMMANDS) - set(PIP_LINES)) == ["make book", "make lab", "make outputs", "make pins", "make test"]
+    assert [re.sub(r"\S*python3?\b", "python", command).split()[:3] for command in PIP_LINES] == [
+        ["python", "-m", "venv"], ["python", "-m", "pip"], ["python", "tools/book.py"], ["python", "-m", "jupyterlab"]]
+
+
+def test_ci_runs_the_readmes_test_command():
+    script = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert script[-1] == "exec make test"
+    assert "export CI=true" in script
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+# --- what changed is built again -------------------------------------------------------------------
+
+def test_an_edit_of_a_page_and_of_the_style_sheet_is_built(house):
+    for path, target in [("index.md", "index.html"), ("assets/book.css", "_static/book.css")]:
+        with (house / path).open("a") as file:
+            file.write("\n/* seen */\n")
+        assert run("make book", house).returncode == 0
+        assert b"/* seen */" in built(house, target)
+
+
+def test_a_chapter_taken_out_of_the_table_of_contents_leaves_the_book(house):
+    toc = (house / "_toc.yml").read_text()
+    (house / "_toc.yml").write_text(toc[:toc.index("parts:")])
+    index = (house / "index.md").read_text()
+    (house / "index.md").write_text(re.sub(r"\(chapters/.*?\)", "(LICENSE)", index))
+    assert run("make book", house).returncode == 0
+    assert not (house / "_build" / "html" / CHAPTER.with_suffix(".html")).exists()
+    shutil.copy(ROOT / "_toc.yml", house), shutil.copy(ROOT / "index.md", house)
+    assert run("make book", house).returncode == 0
+    assert built(house)
+
+
+# --- bad input: one sentence, and the last good book stays -----------------------------------------
+
+def test_an_old_python_is_told_which_one_is_needed(tmp_path):
+    copy = copy_of_the_repository(tmp_path / "copy")
+    old = tmp_path / "python3.10"
+    old.write_text(f"#!/bin/sh\nexec {BASE_PYTHON} -c 'import runpy, sys; sys.version_info = (3, 10, 4, \"final\", 0); "
+                   "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name=\"__main__\")' \"$@\"\n")
+    old.chmod(0o755)
+    says(run(f"make PYTHON={old} book", copy), "This is Python 3.10", "3.11 or newer", "make PYTHON=")
+    assert not (copy / ".venv").exists()
+
+
+def test_the_set_up_is_written_for_any_python():
+    source = (ROOT / "tools" / "environment.py").read_text()
+    ast.parse(source, feature_version=(3, 5))
+    assert not re.search(r"\bf[\"']|:=", source)
+
+
+def test_no_network(tmp_path):
+    copy = copy_of_the_repository(tmp_path / "copy")
+    nowhere = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_EXTRA_INDEX_URL": "",
+               "PIP_FIND_LINKS": "", "PIP_RETRIES": "0"}
+    says(run("make book", copy, **nowhere), "could not be downloaded", "check the network connection", "same command again")
+    assert not (copy / ".venv" / "requirements.txt").exists()  # so that the next run tries again
+
+
+def read_only(folder):
+    """The start of a shell command in which `folder` cannot be written."""
+    if os.geteuid():
+        return "chmod -R a-w . && trap 'chmod -R u+w .' EXIT; "
+    mount = f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder} && cd {folder} && "
+    if subprocess.run(["unshare", "-m", "sh", "-c", mount + "true"], capture_output=True).returncode:
+        pytest.skip("this root cannot make a folder read-only: needs `unshare -m`")
+    return f"unshare -m sh -c '{mount}$0' "
+
+
+@pytest.mark.parametrize("made", ["nothing", "everything"])
+def test_a_read_only_folder(made, tmp_path, request):
+    copy = request.getfixturevalue("house") if made == "everything" else copy_of_the_repository(tmp_path / "copy")
+    start = read_only(copy)
+    says(run(f"{start}'make book'" if start.startswith("unshare") else f"{start}make book", copy), "Cannot write", "folder of your own")
+
+
+def broken_link(text):
+    return text.replace("](#Claim-1", "](#Claim-17", 1)
+
+
+def an_error(text):
+    notebook = nbformat.reads(text, 4)
+    cell = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    cell.outputs = [nbformat.v4.new_output("error", ename="ZeroDivisionError", evalue="", traceback=[])]
+    return nbformat.writes(notebook)
+
+
+def never_run(text):
+    return re.sub(r'"execution_count": 3,', '"execution_count": null,', text)
+
+
+def half_written(text):
+    return text[:len(text) // 2]
+
+
+@pytest.mark.parametrize("damage, words", [
+    (broken_link, ["cell ", "Claim-17", "_build/book.log"]),
+    (an_error, ["ZeroDivisionError", "make outputs"]),
+    (never_run, ["has not been run", "make outputs"]),
+    (half_written, ["not a notebook", "git checkout"]),
+])
+def test_a_broken_chapter_is_named_and_the_last_good_book_stays(house, damage, words):
+    before = built(house)
+    text = (house / CHAPTER).read_text(encoding="utf-8")
+    (house / CHAPTER).write_text(damage(text), encoding="utf-8")
+    for _ in range(2):  # a second try is not taken in by what the first left behind
+        says(run("make book", house), str(CHAPTER), "The last good one is still there", *words)
+        assert built(house) == before
+    (house / CHAPTER).write_text(text, encoding="utf-8")
+    assert run("make book", house).returncode == 0
+
+
+def test_a_broken_formula_is_named(house):
+    with (house / "index.md").open("a") as file:
+        file.write("\n$\\nosuchcommand{x}$\n")
+    says(run("make book", house), "index.md", "nosuchcommand")
+
+
+def test_a_full_disk(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(book_tool, "WORK", tmp_path / "work")
+    monkeypatch.setattr(book_tool, "build", lambda: OSError(errno.ENOSPC, "No space left on device"))
+    assert "disk is full" in book_tool.sentence()
+
+
+# --- pins and words --------------------------------------------------------------------------------
+
+def check_pins(source, compiled):
+    """Every line of the compiled file is one exact version, and everything asked for is there."""
+    names = lambda text: {re.match(r"[\w-]+", line)[0].lower() for line in text.splitlines() if re.match(r"\w", line)}  # noqa: E731
+    text = compiled.read_text()
+    for line in text.splitlines():
+        assert re.match(r"( *#|[\w.-]+==[\w.]+( ;.*)?$)", line), line
+    assert names(source.read_text()) <= names(text)
+    assert "://" not in text
+
+
+@pytest.mark.parametrize("name", ["requirements", "tests/requirements"])
+def test_every_version_is_pinned(name):
+    check_pins(ROOT / f"{name}.in", ROOT / f"{name}.txt")
+
+
+def test_the_pins_that_the_book_depends_on():
+    pinned = (ROOT / "requirements.txt").read_text()
+    for line in ("jupyter-book==1.0.4.post1", "sphinx-book-theme==1.1.4", "numpy==2.4.", "click==8.", "jupyterlab==4."):
+        assert f"\n{line}" in pinned
+
+
+def test_no_file_knows_the_machine_it_was_written_on():
+    places = {f"{place}{os.sep}" for place in (ROOT, Path.home()) if place.name}
+    hidden = re.compile(r"\.(?!ci)|_build$|__pycache__$")  # made here, not part of the repository
+    for path in ROOT.rglob("*"):
+        if not path.is_file() or any(map(hidden.match, path.relative_to(ROOT).parts)):
+            continue
+        text = path.read_bytes().decode("utf-8", "ignore")
+        assert not [place for place in places if place in text], path.relative_to(ROOT)
