@@ -18,15 +18,27 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 VISITS = [(page, width, scheme) for page in PAGES for width in (1280, 390) for scheme in ("light", "dark")]
 
 
+def installed():
+    """The path of a Chromium on this machine, or None."""
+    if found := next(filter(None, map(shutil.which, BROWSERS)), None):
+        return found
+    with sync_playwright() as playwright:  # perhaps Playwright has fetched its own
+        own = playwright.chromium.executable_path
+    return own if Path(own).exists() else None
+
+
+CHROMIUM = installed()
+MISSING = "no Chromium: install it (Debian: apt install chromium; anywhere: .venv/bin/python -m playwright install chromium)"
+if not CHROMIUM and not os.environ.get("CI"):
+    pytest.skip(MISSING, allow_module_level=True)
+
+
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        found = [path for path in [*map(shutil.which, BROWSERS), playwright.chromium.executable_path] if path and Path(path).exists()]
-        if not found:
-            missing = "no Chromium found: install it (Debian: apt install chromium; anywhere: .venv/bin/python -m playwright install chromium)"
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
-        with playwright.chromium.launch(executable_path=found[0], args=QUIET) as browser:
-            yield browser
+    if not CHROMIUM:
+        pytest.fail(MISSING)
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ import selfcheck  # noqa: E402
 from lab_slug import slug  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "chapters").glob("q*.ipynb"))
+EXAMPLE = ROOT / "chapters" / "q29-layer-normalization.ipynb"  # the faults below are planted in this one
 BOOKS = outputs.bibliography()
 parse = functools.cache(MarkdownIt("commonmark").enable("table").use(dollarmath_plugin).parse)
 # {tag: (kind of cell, tags that may follow, heading of its first cell)}: the table in CONTRIBUTING.md
@@ -592,7 +593,7 @@ FAULTS = {  # what is wrong: (how to plant it, what every sentence that comes ba
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_rule_can_fail(fault):
-    path = CHAPTERS[0]
+    path = EXAMPLE
     plant, sentence = FAULTS[fault]
     chapter = Chapter(outputs.read(path), path.stem)
     before = problems(chapter.nb, path.stem)  # none, unless someone is at work on this chapter
@@ -620,9 +621,9 @@ def test_numbers_agree(text, printed, same):
 
 
 def test_not_in_normal_form(tmp_path):
-    nb = outputs.read(CHAPTERS[0])
+    nb = outputs.read(EXAMPLE)
     nb.cells[0].metadata["collapsed"] = True
-    spoiled = tmp_path / CHAPTERS[0].name
+    spoiled = tmp_path / EXAMPLE.name
     spoiled.write_text(outputs.nbformat.v4.writes(nb), encoding="utf-8")
     with pytest.raises(outputs.Problem, match="is not in normal form: run `make outputs`"):
         outputs.verify(spoiled, BOOKS)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -27,19 +28,21 @@ CHANGED = [CHAPTER, "assets/book.css", "index.md", "_toc.yml", "requirements.txt
 BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)
 
 
-def run(command, folder, **environment):
-    """Run one shell command in a folder, as someone with this Python and no virtual environment would."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MAKE", "MFLAGS", "ARGS", "PYTHON", "VIRTUAL_ENV"))}
-    env["PATH"] = f"{bin_with_python3(folder)}{os.pathsep}{env['PATH']}"
-    return subprocess.run(command, shell=True, cwd=folder, env=env | environment, capture_output=True, text=True, errors="replace")
+def environment(folder):
+    """What a reader's shell has: python3 is this Python; no virtual environment; nothing of the `make` that runs the tests."""
+    first = folder.parent / "bin"
+    first.mkdir(exist_ok=True)
+    if not (first / "python3").exists():
+        (first / "python3").symlink_to(BASE_PYTHON)
+    ours = ("ARGS", "MAKE", "MFLAGS", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return env | {"PATH": f"{first}{os.pathsep}{env['PATH']}"}
 
 
-def bin_with_python3(folder):
-    bin_ = folder.parent / "bin"
-    bin_.mkdir(exist_ok=True)
-    if not (bin_ / "python3").exists():
-        (bin_ / "python3").symlink_to(BASE_PYTHON)
-    return bin_
+def run(command, folder, **more):
+    """Run one shell command in a folder."""
+    return subprocess.run(command, shell=True, cwd=folder, env=environment(folder) | more,
+                          capture_output=True, text=True, errors="replace")
 
 
 def says(done, *words):
@@ -109,7 +112,7 @@ def asks_lab(command, house):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    env = os.environ | {"JUPYTER_CONFIG_DIR": str(house.parent / "jupyter"), "JUPYTER_RUNTIME_DIR": str(house.parent / "runtime")}
+    env = environment(house) | {"JUPYTER_CONFIG_DIR": str(house.parent / "jupyter"), "JUPYTER_RUNTIME_DIR": str(house.parent / "runtime")}
     options = f"--no-browser --allow-root --port={port} --ServerApp.port_retries=0 --IdentityProvider.token=x"
     command = f'{command} ARGS="{options}"' if command.startswith("make") else f"{command} {options}"
     server = subprocess.Popen(command, shell=True, cwd=house, env=env, start_new_session=True,
@@ -120,6 +123,8 @@ def asks_lab(command, house):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/contents/{CHAPTER.name}?content=0&token=x") as answer:
                     return answer.status
+            except urllib.error.HTTPError as error:
+                return error.code
             except OSError:
                 assert server.poll() is None, server.stdout.read()
         raise AssertionError("JupyterLab did not answer within a minute")
@@ -237,6 +242,10 @@ def broken_link(text):
     return text.replace("](#Claim-1", "](#Claim-17", 1)
 
 
+def skipped_level(text):
+    return text.replace("## The answer", "#### The answer", 1)
+
+
 def an_error(text):
     notebook = nbformat.reads(text, 4)
     cell = next(cell for cell in notebook.cells if cell.cell_type == "code")
@@ -254,6 +263,7 @@ def half_written(text):
 
 @pytest.mark.parametrize("damage, words", [
     (broken_link, ["cell ", "Claim-17", "_build/book.log"]),
+    (skipped_level, ["cell ", "header level"]),
     (an_error, ["ZeroDivisionError", "make outputs"]),
     (never_run, ["has not been run", "make outputs"]),
     (half_written, ["not a notebook", "git checkout"]),

@@ -337,7 +337,7 @@ def _problem(exercise: Exercise, fn: Callable, outcome: _Outcome, right: _Outcom
     if outcome.error:
         return _error_sentence(outcome.error, fn)
     if outcome.changed:
-        return f"your function changes its input `{outcome.changed}` in place. Write `x = x - m`, not `x -= m`."
+        return f"your function changes its input `{outcome.changed}` in place. Write `x = x + y`, not `x += y`."
     return _difference(outcome.value, right.value, exercise.tolerance, exercise.returns)
 
 

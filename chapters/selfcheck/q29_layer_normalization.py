@@ -362,6 +362,7 @@ LAYER_NORM_BACKWARD = Exercise(
         "Start at the end: beta is added, gamma multiplies the normed features. All tokens share both.",
         "Call the normed features n and g = dy * gamma, the gradient at n. Everything else happens inside one token.",
         "x reaches n by three roads: directly, through the mean, through the standard deviation. Each gives one term.",
+        "Claim 3 has the result: its Jacobian J is symmetric, so dx = J g. Multiply that out term by term; never build J.",
         "Check: for every token dx sums to 0, and for eps = 0 its product with x is 0 too.",
     ],
     properties=[
