@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 from test_book import PAGES
 
+pytestmark = pytest.mark.xdist_group("book")  # one worker builds the book and keeps it
 BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
@@ -131,8 +132,10 @@ def test_folded_parts_open_from_the_keyboard(page):
         assert summary.evaluate("element => element.parentElement.open")
 
 
+@pytest.mark.parametrize("page", [visit for visit in VISITS if visit[1:] in ((1280, "light"), (390, "dark"))],
+                         indirect=True, ids=lambda visit: "-".join(map(str, visit)))
 def test_accessibility(page):
-    """Folded parts are opened first: what is folded counts, too."""
+    """Folded parts are opened first: what is folded counts, too. The rules take seconds: each width in one scheme."""
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     found = Axe().run(page, options=RULES).response["violations"]
     assert not [f"{rule['id']}: {node['target']} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
