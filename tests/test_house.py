@@ -315,6 +315,16 @@ def test_the_pins_that_the_book_depends_on():
         assert f"\n{line}" in pinned
 
 
+def test_binder_installs_the_same_versions():
+    """Binder reads its own folder alone, and without runtime.txt it takes a Python that is too old."""
+    pinned = (ROOT / "requirements.txt").read_text().splitlines()
+    wanted = [line for line in (ROOT / ".binder" / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    assert {line.partition("==")[0] for line in wanted} == {"numpy", "matplotlib"}
+    for line in wanted:
+        assert line in pinned, f"{line} in .binder/requirements.txt: write the version that requirements.txt pins"
+    assert re.fullmatch(r"python-3\.1[1-4]\n", (ROOT / ".binder" / "runtime.txt").read_text())
+
+
 def test_no_file_knows_the_machine_it_was_written_on():
     places = {f"{place}{os.sep}" for place in (ROOT, Path.home()) if place.name}
     hidden = re.compile(r"\.(?!ci)|_build$|__pycache__$")  # made here, not part of the repository
