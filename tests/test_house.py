@@ -315,6 +315,12 @@ def test_the_pins_that_the_book_depends_on():
         assert f"\n{line}" in pinned
 
 
+def test_every_file_that_the_readme_links_to_is_there():
+    links = re.findall(r"\]\((?!https?:|#)([^)\s]+)\)", README)
+    assert links
+    assert not [link for link in links if not (ROOT / link).is_file()]
+
+
 def test_binder_installs_the_same_versions():
     """Binder reads its own folder alone, and without runtime.txt it takes a Python that is too old."""
     pinned = (ROOT / "requirements.txt").read_text().splitlines()
