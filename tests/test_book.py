@@ -85,9 +85,41 @@ def test_every_page_says_what_it_is(pages):
 
 
 def test_every_chapter_is_on_the_home_page_under_its_own_title(book, pages):
+    """One card a chapter, in the order of the book, with what the chapter says under its title."""
+    cards = pages[book / "index.html"].select(".cards > li")
+    assert [card["data-chapter"] for card in cards] == [chapter.rpartition("/")[2] for chapter in CHAPTERS]
+    for chapter, card in zip(CHAPTERS, cards, strict=True):
+        article = pages[book / f"{chapter}.html"].article
+        assert card.a["href"] == f"{chapter}.html"
+        assert card.a.get_text() == article.h1.find(string=True)
+        number, difficulty, minutes = card.small.get_text().split(" · ")
+        line = article.select_one("h1 + p").get_text()
+        assert f"Difficulty: {difficulty} · about {minutes} · " in line and f" · Question {number} of " in line
+
+
+def test_every_chapter_has_a_place_on_the_map(book, pages):
+    index = pages[book / "index.html"]
+    marks = index.select("svg.map a")
+    assert sorted(mark["href"] for mark in marks) == sorted(f"{chapter}.html" for chapter in CHAPTERS)
+    for mark in marks:
+        number = re.match(r"chapters/(q\d+)-", mark["href"])[1].upper()
+        assert {name.get_text() for name in mark.find_all("tspan")} == {number}
+        assert f", {number}: " in mark["aria-label"]
+    svg = index.select_one("svg.map")
+    assert all(svg.find(id=svg[said]).get_text(strip=True) for said in ("aria-labelledby", "aria-describedby"))
+
+
+def test_the_minutes_of_the_plans_add_up(book, pages):
+    index = pages[book / "index.html"].article
+    *rows, (_, _, total) = [[cell.get_text() for cell in row.find_all("td")] for row in index.select("#two-weeks tbody tr")]
+    planned = {what.partition(",")[0]: minutes for _, what, minutes in rows}
     for chapter in CHAPTERS:
-        title = pages[book / f"{chapter}.html"].article.h1.find(string=True)
-        assert pages[book / "index.html"].article.find("a", href=f"{chapter}.html").get_text() == title
+        read, *write = map(int, re.findall(r"Difficulty: \w+ · about (\d+) minutes", pages[book / f"{chapter}.html"].article.get_text()))
+        assert planned[chapter[9:12].upper()] == f"{read} + {sum(write)}", chapter
+    assert sum(int(number) for minutes in planned.values() for number in minutes.split(" + ")) == int(total)
+    night = index.select_one("#the-night-before p").get_text()
+    assert night == f"Twelve minutes a chapter, {12 * len(CHAPTERS) + 3} in all."  # three more for the map
+    assert planned["All six"] in night and len(CHAPTERS) == 6
 
 
 def formulas(pages):

@@ -132,6 +132,15 @@ def test_folded_parts_open_from_the_keyboard(page):
         assert summary.evaluate("element => element.parentElement.open")
 
 
+def test_a_mark_of_the_map_shows_the_focus(page):
+    for mark in page.locator(".map a").all():
+        width = "mark => getComputedStyle(mark.querySelector('rect')).strokeWidth"
+        before = mark.evaluate(width)
+        page.keyboard.press("Tab")  # so that the browser shows where the focus is
+        mark.focus()
+        assert (before, mark.evaluate(width)) == ("1.5px", "4px")
+
+
 @pytest.mark.parametrize("page", [visit for visit in VISITS if visit[1:] in ((1280, "light"), (390, "dark"))],
                          indirect=True, ids=lambda visit: "-".join(map(str, visit)))
 def test_accessibility(page):
