@@ -46,6 +46,32 @@ def sentence(random):
     return [*words, "."]
 
 
+def is_sentence(words):
+    """Whether a list of words, without the full stop, is one sentence of this grammar."""
+
+    def noun_phrase(words):
+        """The number of the noun phrase that words begin with, None if there is none; and the words after it."""
+        determiner, *rest = words or [""]
+        rest = rest[1:] if rest and rest[0] in ADJECTIVES else rest
+        for number in (0, 1):
+            if determiner in DETERMINERS[number] and rest and rest[0] in NOUNS[number]:
+                return number, rest[1:]
+        return None, words
+
+    number, rest = noun_phrase(words)
+    if rest and rest[0] in PREPOSITIONS:
+        beside, rest = noun_phrase(rest[1:])
+        if beside is None:
+            return False
+    if number is None or not rest:
+        return False
+    verb, *rest = rest
+    if verb in TRANSITIVE[number]:
+        what, rest = noun_phrase(rest)
+        return what is not None and not rest
+    return verb in INTRANSITIVE[number] and not rest
+
+
 def stream(seed, n):
     """The first n tokens of a text, (n,) int64: the same on every platform."""
     random, words = np.random.default_rng(seed).random, []

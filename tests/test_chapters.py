@@ -29,6 +29,7 @@ parse = functools.cache(MarkdownIt("commonmark").enable("table").use(dollarmath_
 PARTS = {tag: (kind.lower(), re.findall(r"`([\w-]+)`", after), heading.strip("` "))
          for tag, kind, after, heading in re.findall(r"^\| `([\w-]+)` \| (Markdown|code) \|([^|]*)\|([^|]*)\|",
                                                      (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M)}
+WIDTH = 76  # characters of a code line
 WITH_IDS = ("rubric", "traps", "followup", "quiz")
 
 
@@ -251,6 +252,14 @@ def setup(c):
                    "NumPy reads it when imported")
 
 
+def code_width(c):
+    for cell in c.code:
+        for number, line in enumerate(cell.source.splitlines(), 1):
+            if len(line) > WIDTH:
+                yield (f"{c.at(cell)} has {len(line)} characters in line {number}; "
+                       f"keep code to {WIDTH}, or it scrolls sideways in the book: `{line.strip()[:40]}…`")
+
+
 PATH = r"/(?:home|root|usr|tmp|opt|Users|private|work|mnt)/|\b[A-Z]:\\|site-packages|ipykernel_\d| at 0x"
 
 
@@ -419,7 +428,7 @@ def numbers(c):
                     yield f"{c.at(cell)} says {written}, which {where} neither print nor set: \"{context}…\""
 
 
-RULES = [parts, ids, headings, spoken, rubric, answer, claims, figures, setup, stored, plain_markdown, links, myths, quiz,
+RULES = [parts, ids, headings, spoken, rubric, answer, claims, figures, setup, code_width, stored, plain_markdown, links, myths, quiz,
          exercises, numbers]
 
 
@@ -552,6 +561,7 @@ FAULTS = {  # what is wrong: (how to plant it, what every sentence that comes ba
     "a figure without a picture": (put("figure", outputs=[stream("none")]), "with a stored picture"),
     "a picture in a proof": (add_output("display_data", data={"image/png": ""}), "with a stored picture|needs alt text"),
     "many BLAS threads": (edit("setup", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "the `setup` cell must begin"),
+    "a long line of code": (edit("proof", r"\A", "# " + "wide" * 20 + "\n"), "has 82 characters in line 1; keep code to 76"),
     "outputs stripped": (put("quiz-proof", outputs=[]), f"has no stored output|{NUMBER_MISSING}"),
     "execution count null": (put("setup", execution_count=None), "execution counts are not 1 to n"),
     "a warning": (add_output("stream", name="stderr", text="careful"), "stored an error or a warning"),

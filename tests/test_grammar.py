@@ -32,6 +32,25 @@ def test_every_sentence_is_grammatical():
             assert rest[0] in grammar.INTRANSITIVE[number] and len(rest) == 1, words
 
 
+def test_is_sentence_accepts_what_the_grammar_makes():
+    assert all(grammar.is_sentence(words) for words in SENTENCES)
+
+
+def test_is_sentence_rejects_everything_else():
+    wrong = """the | cat | cat sleeps | the cat | the cat sleep | the cats sleeps | the old | old the cat sleeps
+        a cats sleep | some cat sleeps | the red old cat sleeps | the cat near sleeps | the cat near the dogs
+        the cat near the dogs sing | near the dogs sings | the cat near the dogs behind a bird sings
+        the cat sleeps runs | the cat sleeps the dog | the cat sees | the cat sees dog | the cat see the dog
+        the cat sees the dog near a bird | the cat sees a dog sleeps | the cat sleeps . | the cat sees the cat the
+        the fish sleeps | the cat loves a dog""".replace("\n", " | ")
+    for words in ["", *wrong.split(" | ")]:
+        assert not grammar.is_sentence(words.split()), words
+    for words in SENTENCES[:200]:  # every word is needed, but for adjectives
+        for i, word in enumerate(words):
+            if word not in grammar.ADJECTIVES:
+                assert not grammar.is_sentence(words[:i] + words[i + 1:]), (words, word)
+
+
 def test_entropy_rate_of_a_long_text():
     count = Counter({kind: sum(word in kinds for sentence in SENTENCES for word in sentence) for kind, kinds in {
         "noun": sum(grammar.NOUNS, ()), "adjective": grammar.ADJECTIVES, "preposition": grammar.PREPOSITIONS,

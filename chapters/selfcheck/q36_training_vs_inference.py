@@ -398,7 +398,7 @@ BUDGET = Exercise(
         ),
         Misconception(
             "crossover-at-d",
-            "Your crossover is at D tokens. A served token costs a third of a trained one, so it takes more of them: divide the two costs.",
+            "Your crossover is at D tokens. A served token takes a third of the FLOPs of a trained one, so it takes more of them: divide the two counts.",
             [scaled(crossover_tokens=1 / 3)],
         ),
     ],
