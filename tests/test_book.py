@@ -27,7 +27,9 @@ def test_the_pages_are_those_of_the_table_of_contents(book, pages):
 
 
 def test_every_chapter_file_is_in_the_table_of_contents():
-    assert {path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.glob("chapters/*.ipynb")} == set(CHAPTERS)
+    there = {path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.glob("chapters/*.ipynb")}
+    assert not there - set(CHAPTERS), f"add to _toc.yml: {', '.join(sorted(there - set(CHAPTERS)))}"
+    assert not set(CHAPTERS) - there, f"_toc.yml names files that are not there: {', '.join(sorted(set(CHAPTERS) - there))}"
 
 
 def test_the_build_has_no_warning(book):
@@ -87,7 +89,8 @@ def test_every_page_says_what_it_is(pages):
 def test_every_chapter_is_on_the_home_page_under_its_own_title(book, pages):
     for chapter in CHAPTERS:
         title = pages[book / f"{chapter}.html"].article.h1.find(string=True)
-        assert pages[book / "index.html"].article.find("a", href=f"{chapter}.html").get_text() == title
+        link = pages[book / "index.html"].article.find("a", href=f"{chapter}.html")
+        assert link and link.get_text() == title, f"index.md lacks the line: - [{title}]({chapter}.ipynb)"
 
 
 def formulas(pages):
@@ -107,7 +110,8 @@ def test_the_font_has_every_sign_of_every_formula(pages):
     signs = {sign for math in formulas(pages) for sign in math.get_text() if unicodedata.category(sign) not in ("Zs", "Cc", "Cf")}
     signs -= {"\u203e"}  # overlines are drawn by the style sheet
     font = set(TTFont(ROOT / "assets" / "fonts" / "math.woff2").getBestCmap())
-    assert not {sign for sign in signs if ord(sign) not in font}
+    lacks = "".join(sorted(sign for sign in signs if ord(sign) not in font))
+    assert not lacks, f"assets/fonts/math.woff2 has no {lacks}: write the formula without it"
 
 
 def test_the_page_is_light(book, pages):
