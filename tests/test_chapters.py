@@ -23,7 +23,10 @@ from lab_slug import slug  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "chapters").glob("q*.ipynb"))
 EXAMPLE = ROOT / "chapters" / "q29-layer-normalization.ipynb"  # the faults below are planted in this one
-BOOKS = outputs.bibliography()
+try:
+    BOOKS = outputs.bibliography()
+except outputs.Problem as problem:
+    raise pytest.Collector.CollectError(str(problem)) from None  # printed as this sentence alone
 parse = functools.cache(MarkdownIt("commonmark").enable("table").use(dollarmath_plugin).parse)
 # {tag: (kind of cell, tags that may follow, heading of its first cell)}: the table in CONTRIBUTING.md
 PARTS = {tag: (kind.lower(), re.findall(r"`([\w-]+)`", after), heading.strip("` "))
@@ -243,7 +246,7 @@ def answer(c):
 def claims(c):
     for number, (claim, *section) in enumerate(c.claims(), 1):
         if not re.search(rf"(?m)^### Claim {number}: (\S+ ){{3,}}\S+[^.\s]$", claim.source):
-            yield f"{c.at(claim)} needs the heading `### Claim {number}: ` and a full sentence"
+            yield f"{c.at(claim)} needs the heading `### Claim {number}: ` and a full sentence, without a full stop"
         if not re.search(r"\n\n> \*\*Predict\.\*\* [^\n]+\?$", claim.source):
             yield f"claim {number} does not end in a question to the reader: `> **Predict.** …?`"
         proofs = [cell for cell in section if c.part(cell) == "proof"]
