@@ -365,7 +365,7 @@ def exercises(c):
         label = f"exercise {c.number[1:]}-{letter}"
         heading = re.search(rf"(?m)^### Exercise {c.number[1:]}-{letter}: (\w+)$", card.source)
         if not heading or not re.search(r"\*\*Goal\.\*\*[\s\S]+Difficulty: .+ minutes", card.source):
-            yield f"{c.at(card)} needs `### {label.capitalize()}: function_name`, **Goal.**, difficulty and minutes"
+            yield f"{c.at(card)} needs `### E{label[1:]}: function_name`, **Goal.**, difficulty and minutes"
             continue
         name = heading[1]
         ending = 'raise NotImplementedError("your turn")'
@@ -627,7 +627,7 @@ FAULTS = {  # what is wrong: (how to plant it, what every sentence that comes ba
     "a stub that raises nothing": (edit("stub", "raise .*", "return x"), "must define .* and end in raise"),
     "a stub of another name": (edit("stub", r"def \w+", "def another"), "must define"),
     "an exercise that is not registered": (rename_exercise, "unheard_of is not registered"),
-    "a card without a goal": (edit("exercise", "Goal", "Aim"), "needs `### Exercise"),
+    "a card without a goal": (edit("exercise", "Goal", "Aim"), "needs `### Exercise 29-A: function_name`"),
     "a visible solution": (metadata("solution", jupyter={}), "must be folded: tag"),
     "a check of something else": (edit("check", r"\(.*\)", "(print)"), "must be `check"),
     "a stored check of a finished stub": (outputs_of("check", "solution-check"), "must hold the output NOT ATTEMPTED"),
