@@ -5,7 +5,7 @@ PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 READY = @$(PYTHON) tools/environment.py requirements.txt
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: help book test lab outputs bench pins clean
+.PHONY: help book test lab chapter outputs bench pins clean
 
 help:     ## show this list
 	@sed -n 's/^\([a-z]*\):\( *\)## /  make \1\2/p' Makefile
@@ -21,6 +21,10 @@ test:     ## test every promise; make test ARGS="-k quiz" runs a part
 lab:      ## open the chapters in JupyterLab
 	$(READY)
 	@$(BIN)/python -m jupyterlab --notebook-dir=chapters $(ARGS)
+
+chapter:  ## start a chapter from the template: make chapter NAME=q99-short-name
+	$(READY)
+	@$(BIN)/python tools/chapter.py "$(NAME)"
 
 outputs:  ## run the chapters again and store their outputs
 	$(READY)

@@ -27,7 +27,9 @@ def test_the_pages_are_those_of_the_table_of_contents(book, pages):
 
 
 def test_every_chapter_file_is_in_the_table_of_contents():
-    assert {path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.glob("chapters/*.ipynb")} == set(CHAPTERS)
+    there = {path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.glob("chapters/*.ipynb")}
+    assert not there - set(CHAPTERS), f"add to _toc.yml: {', '.join(sorted(there - set(CHAPTERS)))}"
+    assert not set(CHAPTERS) - there, f"_toc.yml names files that are not there: {', '.join(sorted(set(CHAPTERS) - there))}"
 
 
 def test_the_build_has_no_warning(book):
@@ -100,7 +102,9 @@ def test_every_chapter_is_on_the_home_page_under_its_own_title(book, pages):
 def test_every_chapter_has_a_place_on_the_map(book, pages):
     index = pages[book / "index.html"]
     marks = index.select("svg.map a")
-    assert sorted(mark["href"] for mark in marks) == sorted(f"{chapter}.html" for chapter in CHAPTERS)
+    missing = {f"{chapter}.html" for chapter in CHAPTERS} - {mark["href"] for mark in marks}
+    assert not missing, f"assets/map.svg has no link to {', '.join(sorted(missing))}: mark where in the model the question lives"
+    assert len(marks) == len(CHAPTERS)
     for mark in marks:
         number = re.match(r"chapters/(q\d+)-", mark["href"])[1].upper()
         assert {name.get_text() for name in mark.find_all("tspan")} == {number}
@@ -115,7 +119,8 @@ def test_the_minutes_of_the_plans_add_up(book, pages):
     planned = {what.partition(",")[0]: minutes for _, what, minutes in rows}
     for chapter in CHAPTERS:
         read, *write = map(int, re.findall(r"Difficulty: \w+ · about (\d+) minutes", pages[book / f"{chapter}.html"].article.get_text()))
-        assert planned[chapter[9:12].upper()] == f"{read} + {sum(write)}", chapter
+        number = re.match(r"chapters/(q\d+)-", chapter)[1].upper()
+        assert planned.get(number) == f"{read} + {sum(write)}", f"the table `Two weeks` of index.md lacks {number}, with {read} + {sum(write)} minutes"
     assert sum(int(number) for minutes in planned.values() for number in minutes.split(" + ")) == int(total)
     night = index.select_one("#the-night-before p").get_text()
     assert night == f"Twelve minutes a chapter, {12 * len(CHAPTERS) + 3} in all."  # three more for the map
@@ -139,7 +144,8 @@ def test_the_font_has_every_sign_of_every_formula(pages):
     signs = {sign for math in formulas(pages) for sign in math.get_text() if unicodedata.category(sign) not in ("Zs", "Cc", "Cf")}
     signs -= {"\u203e"}  # overlines are drawn by the style sheet
     font = set(TTFont(ROOT / "assets" / "fonts" / "math.woff2").getBestCmap())
-    assert not {sign for sign in signs if ord(sign) not in font}
+    lacks = "".join(sorted(sign for sign in signs if ord(sign) not in font))
+    assert not lacks, f"assets/fonts/math.woff2 has no {lacks}: write the formula without it"
 
 
 def test_the_page_is_light(book, pages):

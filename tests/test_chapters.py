@@ -23,7 +23,10 @@ from lab_slug import slug  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "chapters").glob("q*.ipynb"))
 EXAMPLE = ROOT / "chapters" / "q29-layer-normalization.ipynb"  # the faults below are planted in this one
-BOOKS = outputs.bibliography()
+try:
+    BOOKS = outputs.bibliography()
+except outputs.Problem as problem:
+    raise pytest.Collector.CollectError(str(problem)) from None  # printed as this sentence alone
 parse = functools.cache(MarkdownIt("commonmark").enable("table").use(dollarmath_plugin).parse)
 # {tag: (kind of cell, tags that may follow, heading of its first cell)}: the table in CONTRIBUTING.md
 PARTS = {tag: (kind.lower(), re.findall(r"`([\w-]+)`", after), heading.strip("` "))
@@ -125,11 +128,37 @@ def shown(cell, *kinds):
 
 @functools.cache
 def tree(source):
-    """The syntax tree of a code cell; IPython's % and ! lines are left out."""
-    return ast.parse(re.sub(r"(?m)^[%!].*", "", source))
+    """The syntax tree of a code cell, without IPython's % and ! lines; None if it is not Python."""
+    try:
+        return ast.parse(re.sub(r"(?m)^[%!].*", "", source))
+    except SyntaxError:
+        return None
+
+
+def nodes(source):
+    return ast.walk(tree(source) or ast.Module([], []))
 
 
 # --- the rules -----------------------------------------------------------------------------------
+
+def placeholders(c):
+    """What the template asked for and nobody has written yet, in the notebook and in the two files beside it."""
+    for cell in c.cells:
+        for line in [*cell.source.splitlines(), cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")]:
+            if "TODO" in line:
+                yield f"{c.at(cell)} still waits for your text: {line.strip()[:90]}"
+    for folder in ("chapters/selfcheck", "tests/selfcheck_answers"):
+        path = ROOT / folder / f"{c.stem.replace('-', '_')}.py"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), 1):
+            if "TODO" in line:
+                yield f"{path.relative_to(ROOT).as_posix()}, line {number}, still waits for your text: {line.strip()[:90]}"
+
+
+def python(c):
+    for cell in c.code:
+        if not tree(cell.source):
+            yield f"{c.at(cell)} is not valid Python: run it, and it says where"
+
 
 def parts(c):
     for cell in c.cells:
@@ -218,28 +247,30 @@ def answer(c):
 def claims(c):
     for number, (claim, *section) in enumerate(c.claims(), 1):
         if not re.search(rf"(?m)^### Claim {number}: (\S+ ){{3,}}\S+[^.\s]$", claim.source):
-            yield f"{c.at(claim)} needs the heading `### Claim {number}: ` and a full sentence"
+            yield f"{c.at(claim)} needs the heading `### Claim {number}: ` and a full sentence, without a full stop"
         if not re.search(r"\n\n> \*\*Predict\.\*\* [^\n]+\?$", claim.source):
             yield f"claim {number} does not end in a question to the reader: `> **Predict.** …?`"
         proofs = [cell for cell in section if c.part(cell) == "proof"]
         if not any(asserts(cell) for cell in proofs):
             yield f"claim {number} has no cell tagged `proof` whose code contains an assert"
         for cell in proofs:
-            if "print(" not in cell.source or len(numbers_in(stdout(cell))) < 2:
+            if "print(" not in cell.source or cell.outputs and len(numbers_in(stdout(cell))) < 2:
                 yield f"{c.at(cell)} of claim {number} must print treatment and control side by side"
 
 
 def asserts(cell):
     """Whether the code of a cell asserts something that could be false."""
     return any(isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant)
-               for node in ast.walk(tree(cell.source)))
+               for node in nodes(cell.source))
 
 
 def figures(c):
     for cell in c.code:
         pictures = [o for o in cell.outputs if any(kind.startswith("image/") for kind in o.get("data", {}))]
-        if bool(pictures) != (c.part(cell) == "figure"):
-            yield f"{c.at(cell)}: exactly the cells with a stored picture are tagged `figure`"
+        if pictures and c.part(cell) != "figure":
+            yield f"{c.at(cell)} shows a picture: draw it in a cell of its own, tagged `figure`"
+        elif cell.outputs and not pictures and c.part(cell) == "figure":
+            yield f"{c.at(cell)} shows no picture: call plt.show() and run `make outputs`"
         alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
         if pictures and len(alt.split()) < 8:
             yield f"{c.at(cell)} needs alt text that says what the figure shows (metadata mystnb.image.alt)"
@@ -343,7 +374,7 @@ def exercises(c):
         label = f"exercise {c.number[1:]}-{letter}"
         heading = re.search(rf"(?m)^### Exercise {c.number[1:]}-{letter}: (\w+)$", card.source)
         if not heading or not re.search(r"\*\*Goal\.\*\*[\s\S]+Difficulty: .+ minutes", card.source):
-            yield f"{c.at(card)} needs `### {label.capitalize()}: function_name`, **Goal.**, difficulty and minutes"
+            yield f"{c.at(card)} needs `### E{label[1:]}: function_name`, **Goal.**, difficulty and minutes"
             continue
         name = heading[1]
         ending = 'raise NotImplementedError("your turn")'
@@ -356,8 +387,15 @@ def exercises(c):
         for cell, source in ((check, f"check({name})"), (hint, f"hint({name})"), (proof, f"check({name}_solution)")):
             if cell.source != source:
                 yield f"{c.at(cell)} must be `{source}`"
-        if name not in selfcheck.exercises():
-            yield f"{label}: {name} is not registered in chapters/selfcheck"
+        try:
+            registered = selfcheck.exercises()
+        except Exception as error:  # a module that cannot be imported, whatever is wrong with it
+            yield f"chapters/selfcheck cannot be imported: {type(error).__name__}: {error}"
+            return
+        module = c.stem.replace("-", "_")
+        if name not in registered or registered[name].reference.__module__ != f"selfcheck.{module}":
+            yield (f"{label}: {name} is not registered in the EXERCISES of chapters/selfcheck/{module}.py, "
+                   "or another chapter has an exercise of that name")
         for cell, status in ((check, "unattempted"), (proof, "passed")):
             word = selfcheck.STATUS[status][0]
             if cell.outputs and not shown(cell).startswith(word):
@@ -394,9 +432,8 @@ def numbers_in(text):
 
 def literals(cell):
     """The numbers written in a cell's code, but not in its asserts: a bound proves no value."""
-    code = tree(cell.source)
-    bounds = {id(node) for found in ast.walk(code) if isinstance(found, ast.Assert) for node in ast.walk(found)}
-    return {Decimal(repr(node.value)) for node in ast.walk(code)
+    bounds = {id(node) for found in nodes(cell.source) if isinstance(found, ast.Assert) for node in ast.walk(found)}
+    return {Decimal(repr(node.value)) for node in nodes(cell.source)
             if isinstance(node, ast.Constant) and type(node.value) in (int, float) and id(node) not in bounds}
 
 
@@ -428,8 +465,8 @@ def numbers(c):
                     yield f"{c.at(cell)} says {written}, which {where} neither print nor set: \"{context}…\""
 
 
-RULES = [parts, ids, headings, spoken, rubric, answer, claims, figures, setup, code_width, stored, plain_markdown, links, myths, quiz,
-         exercises, numbers]
+RULES = [placeholders, python, parts, ids, headings, spoken, rubric, answer, claims, figures, setup, code_width, stored, plain_markdown,
+         links, myths, quiz, exercises, numbers]
 
 
 def problems(nb, stem, rules=RULES):
@@ -441,19 +478,26 @@ def problems(nb, stem, rules=RULES):
 
 def test_there_is_a_chapter_and_a_table_of_parts():
     assert CHAPTERS
-    assert len(PARTS) == 22 and all(follower in PARTS for _, after, _ in PARTS.values() for follower in after)
+    unknown = {follower for _, after, _ in PARTS.values() for follower in after} - PARTS.keys()
+    assert PARTS and not unknown, f"the table of parts in CONTRIBUTING.md has no row for {', '.join(sorted(unknown))}"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_chapter(path, rule):
-    found = problems(outputs.read(path), path.stem, [rule])
-    assert not found, "\n".join(found)
+    if found := problems(outputs.read(path), path.stem, [rule]):
+        pytest.fail("\n".join(found), pytrace=False)
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_normal_form(path):
-    outputs.verify(path, BOOKS)
+    problem = ""
+    try:
+        outputs.verify(path, BOOKS)
+    except outputs.Problem as found:
+        problem = str(found)
+    if problem:  # not above, where pytest would show the exception as well
+        pytest.fail(problem, pytrace=False)
 
 
 # --- every rule can fail: one fault planted in a good chapter, and only its sentence comes back -----
@@ -530,6 +574,11 @@ def borrow(c):
 
 NUMBER_MISSING = "neither print nor set"
 FAULTS = {  # what is wrong: (how to plant it, what every sentence that comes back must say)
+    "a placeholder": (edit("reading", "$", "\n\nTODO: more"), "`reading`. still waits for your text: TODO: more"),
+    "a placeholder in code": (edit("setup", "$", "\n# TODO: more"), "`setup`. still waits for your text: # TODO: more"),
+    "a placeholder for alt text": (metadata("figure", mystnb={"image": {"alt": "TODO: one two three four five six seven"}}),
+                                   "`figure`. still waits for your text: TODO: one"),
+    "a cell that is not Python": (edit("setup", "$", "\nx = = 1"), "`setup`. is not valid Python"),
     "no spoken answer": (drop("spoken"), "`rubric`.* follows `title`, where `spoken` belongs"),
     "no proof": (drop("proof"), f"claim 1 has no cell tagged `proof`|follows `claim`, where `proof`|{NUMBER_MISSING}"),
     "no references": (drop("references"), "has to end with the `references` cell"),
@@ -558,8 +607,8 @@ FAULTS = {  # what is wrong: (how to plant it, what every sentence that comes ba
     "no assert": (no_asserts("proof"), "claim 1 has no cell tagged `proof` whose code contains an assert"),
     "nothing to compare": (put("proof", outputs=[stream("fine")]), f"must print treatment and control|{NUMBER_MISSING}"),
     "no alt text": (metadata("figure", mystnb={}), "needs alt text"),
-    "a figure without a picture": (put("figure", outputs=[stream("none")]), "with a stored picture"),
-    "a picture in a proof": (add_output("display_data", data={"image/png": ""}), "with a stored picture|needs alt text"),
+    "a figure without a picture": (put("figure", outputs=[stream("none")]), "shows no picture"),
+    "a picture in a proof": (add_output("display_data", data={"image/png": ""}), "shows a picture|needs alt text"),
     "many BLAS threads": (edit("setup", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "the `setup` cell must begin"),
     "a long line of code": (edit("proof", r"\A", "# " + "wide" * 20 + "\n"), "has 82 characters in line 1; keep code to 76"),
     "outputs stripped": (put("quiz-proof", outputs=[]), f"has no stored output|{NUMBER_MISSING}"),
@@ -588,7 +637,7 @@ FAULTS = {  # what is wrong: (how to plant it, what every sentence that comes ba
     "a stub that raises nothing": (edit("stub", "raise .*", "return x"), "must define .* and end in raise"),
     "a stub of another name": (edit("stub", r"def \w+", "def another"), "must define"),
     "an exercise that is not registered": (rename_exercise, "unheard_of is not registered"),
-    "a card without a goal": (edit("exercise", "Goal", "Aim"), "needs `### Exercise"),
+    "a card without a goal": (edit("exercise", "Goal", "Aim"), "needs `### Exercise 29-A: function_name`"),
     "a visible solution": (metadata("solution", jupyter={}), "must be folded: tag"),
     "a check of something else": (edit("check", r"\(.*\)", "(print)"), "must be `check"),
     "a stored check of a finished stub": (outputs_of("check", "solution-check"), "must hold the output NOT ATTEMPTED"),
@@ -613,6 +662,14 @@ def test_every_rule_can_fail(fault):
     assert found, "the fault was not seen"
     besides = [problem for problem in found if not re.search(sentence, problem)]
     assert not besides, "\n".join(besides)
+
+
+def test_a_self_check_that_cannot_be_imported_is_named(monkeypatch):
+    def exercises():
+        raise SyntaxError("invalid syntax (q99_a_question.py, line 3)")
+    monkeypatch.setattr(selfcheck, "exercises", exercises)
+    assert problems(outputs.read(EXAMPLE), EXAMPLE.stem) == [
+        f"{EXAMPLE.stem}: chapters/selfcheck cannot be imported: SyntaxError: invalid syntax (q99_a_question.py, line 3)"]
 
 
 @pytest.mark.parametrize("text, printed, same", [

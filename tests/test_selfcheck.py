@@ -29,7 +29,10 @@ import pytest
 import selfcheck
 from selfcheck import Exercise, Misconception, check, grade, hint
 
-EXERCISES = selfcheck.exercises()
+try:
+    EXERCISES = selfcheck.exercises()
+except Exception as error:  # printed as this sentence alone
+    raise pytest.Collector.CollectError(f"chapters/selfcheck cannot be imported: {type(error).__name__}: {error}") from None
 every_exercise = pytest.mark.parametrize("name", EXERCISES)
 
 
@@ -70,18 +73,22 @@ def test_right_answers_pass(name):
     assert len(right) >= 5, f"{name}: give at least 5 right answers in different styles"
     for fn in right:
         report = grade(named(fn, name))
-        assert report and report.status == "passed" and report.misconception is None, f"{fn.__name__}\n{report!r}"
+        assert report and report.status == "passed" and report.misconception is None, (
+            f"{name}: the right answer {fn.__name__} does not pass\n{report!r}"
+        )
 
 
 @every_exercise
 def test_mistakes_are_named(name):
     exercise = EXERCISES[name]
     names = [mistake.name for mistake in [*exercise.misconceptions, *exercise.properties]]
-    assert len(names) == len(set(names))
+    assert len(names) == len(set(names)), f"{name}: two mistakes have one name"
     for misconception in exercise.misconceptions:
         for i, wrong in enumerate(misconception.wrong):
             report = grade(named(wrong, name))
-            assert (report.status, report.misconception) == ("failed", misconception.name), f"way {i}\n{report!r}"
+            assert (report.status, report.misconception) == ("failed", misconception.name), (
+                f"{name}: way {i + 1} of {misconception.name} gets another verdict\n{report!r}"
+            )
             assert report.message == misconception.message
     wrong = answers(name).WRONG[name]
     assert any(expected is None for _, expected in wrong), f"{name}: give a wrong answer that no misconception explains"
@@ -90,7 +97,9 @@ def test_mistakes_are_named(name):
     probes = list(selfcheck._key(name, 0)[0])
     for fn, expected in wrong:
         report = grade(named(fn, name))
-        assert not report and report.misconception == expected, f"{fn.__name__}\n{report!r}"
+        assert not report and report.misconception == expected, (
+            f"{name}: {fn.__name__} should fail with the mistake {expected}, not {report.misconception}\n{report!r}"
+        )
         if expected is None:  # the first failing probe, in its words
             passed = {label for label, result in report.probes if result == "passed"}
             first = next(label for label in probes if label not in passed)
@@ -110,7 +119,9 @@ def test_tolerance_is_for_rounding_alone(name, factor, passes):
         return (value * np.array(factor, value.dtype)) if isinstance(value, np.ndarray) else value * factor
 
     answer = functools.wraps(reference)(lambda *args: scaled(reference(*args)))
-    assert bool(grade(answer)) == passes, grade(answer)
+    assert bool(grade(answer)) == passes, (
+        f"{name}: the reference times {factor} should {'pass' if passes else 'fail'}\n{grade(answer)!r}"
+    )
 
 
 @every_exercise
@@ -122,9 +133,11 @@ def test_no_verdict_depends_on_the_random_numbers(name, fourth):
     for seed in range(1 + fourth, 201, 4):
         ways = [(named(m.wrong[seed // 4 % len(m.wrong)], name), m.name) for m in exercise.misconceptions]
         for fn, expected in [*right, *wrong, *ways]:
-            report = grade(fn, seed)
-            assert bool(report) == ((fn, expected) in right), f"seed {seed}\n{report!r}"
-            assert report.misconception == expected, f"seed {seed}\n{report!r}"
+            report, passes = grade(fn, seed), (fn, expected) in right
+            assert (bool(report), report.misconception) == (passes, expected), (
+                f"{name}: on the probes of seed {seed}, {fn.__code__.co_name} should "
+                f"{'pass' if passes else f'fail with the mistake {expected}'}\n{report!r}"
+            )
 
 
 @every_exercise
@@ -135,9 +148,17 @@ def test_every_mutant_of_the_reference_is_rejected(name):
         count += 1
         if grade(fn):
             survivors.add(line)
-    assert count >= 30, "too few mutants to mean anything"
-    assert survivors == set(equivalent), "the mutants that pass must be those in EQUIVALENT, each with its reason"
-    assert all(equivalent.values())
+    assert count >= 30, (
+        f"{name}: only {count} wrong versions can be made by one edit of the reference, and 30 are needed to "
+        "trust the probes: choose a function with more to get wrong"
+    )
+    passed, rejected = sorted(survivors - set(equivalent)), sorted(set(equivalent) - survivors)
+    assert not passed, (
+        f"{name}: the reference passes with each of these lines in it. Add a probe that fails it, or enter the line "
+        "in EQUIVALENT with the reason why it computes the same:\n" + "\n".join(passed)
+    )
+    assert not rejected, f"{name}: take out of EQUIVALENT what does not pass:\n" + "\n".join(rejected)
+    assert all(equivalent.values()), f"{name}: give a reason for each line in EQUIVALENT"
 
 
 @every_exercise
@@ -145,9 +166,11 @@ def test_messages_are_for_learners(name):
     exercise = EXERCISES[name]
     texts = [mistake.message for mistake in [*exercise.misconceptions, *exercise.properties]] + list(exercise.hints)
     for text in texts:
-        assert text[0].isupper() or text.startswith(tuple(inspect.signature(exercise.reference).parameters)), text
-        assert text.endswith((".", "?")) and "\n" not in text and len(text) <= 320, text
-    assert len(exercise.hints) >= 2
+        start = text[0].isupper() or text.startswith(tuple(inspect.signature(exercise.reference).parameters))
+        assert start, f"{name}: start with a capital, or the name of an argument: {text}"
+        assert text.endswith((".", "?")), f"{name}: end in a full stop or a question mark: {text}"
+        assert "\n" not in text and len(text) <= 320, f"{name}: write one line of at most 320 characters: {text}"
+    assert len(exercise.hints) >= 2, f"{name}: give at least 2 hints"
     labels = list(selfcheck._key(name, 0)[0])
     assert labels == list(selfcheck._key(name, 1)[0]), "a probe's words must not depend on the random numbers"
     for fn in [exercise.reference, *(m.wrong[0] for m in exercise.misconceptions)]:
