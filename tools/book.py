@@ -10,6 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import runtime
+
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "_build" / "html"
 WORK = ROOT / "_build" / "work"  # kept between runs, so that only what changed is read again
@@ -39,8 +41,11 @@ def check_chapter(path):
                           "run `make outputs`, then `make book`.")
 
 
-def build():
-    """Run Sphinx, with Jupyter Book's settings, into WORK; the whole log goes into LOG."""
+def build(live):
+    """Run Sphinx, with Jupyter Book's settings, into WORK; the whole log goes into LOG.
+
+    live: the folder with the Python that runs in the page, or "".
+    """
     # JupyterLab brings rfc3987-syntax, which takes two seconds to compile a grammar that nothing here uses.
     sys.modules["rfc3987_syntax"] = None
     from jupyter_book.sphinx import build_sphinx
@@ -48,7 +53,8 @@ def build():
     with LOG.open("w", encoding="utf-8") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         return build_sphinx(
             ROOT, WORK / "html", doctreedir=WORK / "doctrees", noconfig=True, path_config=ROOT / "_config.yml",
-            confoverrides={"external_toc_path": str(ROOT / "_toc.yml"), "latex_individualpages": False, "nitpicky": True},
+            confoverrides={"external_toc_path": str(ROOT / "_toc.yml"), "latex_individualpages": False, "nitpicky": True,
+                           "live_runtime": str(live)},
             warningiserror=True, keep_going=True,
             force_all=True,  # write every page and static file again: what was read before stays read
         )
@@ -87,8 +93,13 @@ def main():
     if read.exists() and any(path.stat().st_mtime > read.stat().st_mtime for path in RECIPE):
         shutil.rmtree(WORK)
     WORK.mkdir(parents=True, exist_ok=True)
+    try:
+        live = runtime.runtime()
+    except runtime.NotToBeHad as reason:
+        live = ""
+        print(f"The Python that runs in the page is not to be had, so the pages get no Run buttons: {reason}", flush=True)
     print("Building the book ...", flush=True)
-    result = build()
+    result = build(live)
     if isinstance(result, OSError):
         raise result
     if result:

@@ -1,0 +1,73 @@
+// Python lives here, so that the page never freezes; the page stops it by ending this worker.
+let runner, python;
+const say = (type, more) => postMessage({ type, ...more });
+
+// Count what arrives, for the progress bar, and hand out what was asked for early.
+const early = new Map(), plainFetch = fetch;
+let arrived = 0;
+self.fetch = async (url, options) => {
+  const response = early.get(String(url)) ?? plainFetch(url, options).then(count);
+  early.delete(String(url));
+  return response;
+};
+function count(response) {
+  if (!response.ok) throw new Error(`${response.url} answered ${response.status}`);
+  const reader = response.clone().body.getReader();
+  const next = ({ done, value }) => {
+    if (done) return;
+    say('progress', { arrived: arrived += value.length });
+    return reader.read().then(next);
+  };
+  reader.read().then(next).catch(() => { });
+  return response;
+}
+
+async function boot({ pyodide, files }) {
+  for (const name of ['pyodide.asm.wasm', 'python_stdlib.zip', 'pyodide-lock.json']) {
+    const response = fetch(pyodide + name);
+    response.catch(() => { });
+    early.set(pyodide + name, response);
+  }
+  const texts = ['runner.py', 'figures.py'].map(async name => [name, await (await fetch(files + name)).text()]);
+  const chapters = fetch(files + 'chapters.zip').then(response => response.arrayBuffer());
+  const both = await Promise.all([import(pyodide + 'pyodide.mjs'), import(pyodide + 'pyodide.asm.mjs')]);
+  python = await both[0].loadPyodide({ indexURL: pyodide, packages: ['numpy'], env: { HOME: '/home/pyodide' } });
+  if (!python.loadedPackages.numpy) throw new Error('numpy did not arrive whole');
+  python.runPython('import numpy');
+  for (const [name, text] of await Promise.all(texts)) python.FS.writeFile('/home/pyodide/' + name, text);
+  python.unpackArchive(await chapters, 'zip', { extractDir: '/home/pyodide' });
+  runner = python.pyimport('runner');
+  runner.start((kind, data, text) => say('output', { kind, data, text }));
+}
+
+async function run(cells) {
+  let ok = true, last = null;
+  const todo = python.toPy(cells);
+  for (const [cell, imports] of runner.plan(todo).toJs()) {
+    if (cell !== last) say('begin', { cell: last = cell });
+    if (imports.includes('matplotlib') && !python.loadedPackages.matplotlib) {
+      say('fetching', { what: 'matplotlib' });
+      await python.loadPackage('matplotlib', { messageCallback() { }, errorCallback() { } });
+      if (!python.loadedPackages.matplotlib) {
+        say('output', { kind: 'error', data: 'matplotlib could not be fetched: check the connection, then press Run again.\n', text: '' });
+        ok = false;
+      }
+      say('fetched');
+    }
+    ok &&= await runner.run();
+    if (!ok) break;
+  }
+  todo.destroy();
+  say('done', { ok });
+}
+
+onmessage = async ({ data }) => {
+  try {
+    if (data.type === 'boot') {
+      await boot(data);
+      say('ready');
+    } else await run(data.cells);
+  } catch (error) {
+    say('failed', { text: String(error?.message ?? error).split('\n').filter(Boolean).pop() ?? 'no reason given' });
+  }
+};
