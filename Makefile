@@ -5,7 +5,7 @@ PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 READY = @$(PYTHON) tools/environment.py requirements.txt
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: help book test lab chapter outputs bench pins clean
+.PHONY: help book serve test lab chapter outputs bench pins clean
 
 help:     ## show this list
 	@sed -n 's/^\([a-z]*\):\( *\)## /  make \1\2/p' Makefile
@@ -14,8 +14,14 @@ book:     ## build the book and print the path of its first page
 	$(READY)
 	@$(BIN)/python tools/book.py
 
+serve:    ## build the book and serve it on this machine, with Python in its pages
+	$(READY)
+	@$(BIN)/python tools/book.py
+	@$(BIN)/python tools/serve.py $(ARGS)
+
 test:     ## test every promise; make test ARGS="-k quiz" runs a part
 	$(READY) tests/requirements.txt
+	@$(BIN)/python tools/runtime.py >/dev/null || true
 	@$(BIN)/python -m pytest $(ARGS)
 
 lab:      ## open the chapters in JupyterLab

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 
 from docutils import nodes
+from repository import binder
 
 ASSETS = Path(__file__).parent.parent / "assets" / "live"
 FIRST = ["pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "numpy-"]  # fetched before the first result
@@ -84,9 +85,10 @@ def script(app, pagename, templatename, context, doctree):
         return
     root = context["pathto"]("", resource=True)
     data = app.live_data | {
-        "root": root, "files": root + app.live_data["files"], "pyodide": root + app.live_data["pyodide"],
+        "files": root + app.live_data["files"], "pyodide": root + app.live_data["pyodide"],
         "chapter": pagename.rpartition("/")[2] if cells(app, pagename) else "",
         "source": root + f"_sources/{context.get('sourcename', '')}",
+        "binder": binder(app.config.book_repository, app.config.book_branch, f"{pagename}.ipynb"),
         "exercises": json.dumps({name.rpartition("/")[2]: count for name in sorted(app.env.found_docs)
                                  if (count := sum("check" in c["metadata"].get("tags", []) for c in cells(app, name)))}),
     }

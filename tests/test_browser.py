@@ -1,75 +1,19 @@
 """The book in a real browser: wide and narrow, light and dark."""
-import functools
-import http.server
-import os
-import shutil
-import threading
-from pathlib import Path
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from conftest import listen
 from test_book import PAGES
 
 pytestmark = pytest.mark.xdist_group("book")  # one worker builds the book and keeps it
-BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 VISITS = [(page, width, scheme) for page in PAGES for width in (1280, 390) for scheme in ("light", "dark")]
-
-
-def installed():
-    """The path of a Chromium on this machine, or None."""
-    if found := next(filter(None, map(shutil.which, BROWSERS)), None):
-        return found
-    with sync_playwright() as playwright:  # perhaps Playwright has fetched its own
-        own = playwright.chromium.executable_path
-    return own if Path(own).exists() else None
-
-
-CHROMIUM = installed()
-MISSING = "no Chromium: install it (Debian: apt install chromium; anywhere: .venv/bin/python -m playwright install chromium)"
-if not CHROMIUM and not os.environ.get("CI"):
-    pytest.skip(MISSING, allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.fail(MISSING)
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def site(book):
-    """The book's address while it is served on this machine."""
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        log_message = lambda *_: None  # noqa: E731
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=book)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 @pytest.fixture(scope="module", params=VISITS, ids=lambda visit: "-".join(map(str, visit)))
 def page(browser, site, request):
     """One page, opened; what it asked of other hosts and complained of is in page.asked and page.said."""
     name, width, scheme = request.param
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page.asked, page.said = [], []
-
-    def route(route):
-        if route.request.url.startswith((site, "data:")):
-            return route.continue_()
-        page.asked.append(route.request.url)
-        return route.abort()
-
-    page.route("**/*", route)
-    page.on("console", lambda message: message.type in ("error", "warning") and page.said.append(message.text))
-    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page = listen(browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme), site)
     page.goto(f"{site}/{name}.html", wait_until="load")
     page.wait_for_load_state("networkidle")
     yield page

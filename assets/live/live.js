@@ -12,7 +12,7 @@ const announce = text => { speaker.textContent = text; };
 
 // --- Python ----------------------------------------------------------------------------------------------------------
 
-let worker = null, ready = null, arrived = 0, fetching = 'Python';
+let worker = null, ready = null, begun = false, arrived = 0, fetching = 'Python';
 let asked = null, queue = [], running = null, since = 0; // the cell that was asked for; those after it; the one that runs
 
 export function start() {
@@ -22,12 +22,12 @@ export function start() {
     const fail = text => {
       if (mine !== worker) return;
       reject(new Error(text));
-      halt(otherWays(`Python could not start here (${text}).`), 'bad');
+      halt(begun ? `Python broke off (${text}): the next Run starts it anew.` : otherWays(`Python could not start here (${text}).`), 'bad');
     };
     mine.onerror = event => { event.preventDefault(); fail(event.message || 'its program could not be fetched'); };
     mine.onmessage = ({ data }) => {
       if (mine !== worker) return;
-      if (data.type === 'ready') resolve();
+      if (data.type === 'ready') resolve(begun = true);
       else if (data.type === 'failed') fail(data.text);
       else heard[data.type](data);
     };
@@ -60,9 +60,12 @@ const heard = {
     const target = asked;
     asked = null;
     button(target, false);
-    if (ok) last.say(`done in ${seconds} s`, 'good');
-    else last.say('stopped with an error', 'bad');
-    if (!ok && last !== target) target.say(`not run: cell ${last.number} above stopped with an error`, 'bad');
+    if (ok) tell(target, `done in ${seconds} s`, 'good');
+    else if (last === target) tell(target, 'stopped with an error', 'bad');
+    else {
+      tell(target, `not run: cell ${last.number} above stopped with an error`, 'bad');
+      last.say('stopped with an error', 'bad');
+    }
     const printed = [...last.node.querySelectorAll('.cell_output')].map(node => node.innerText.trim() || node.querySelector('img')?.alt || '').join(' ');
     announce(`Cell ${last.number} ${ok ? 'is done' : 'stopped with an error'}. ${printed.slice(0, 400)}`);
     next();
@@ -81,24 +84,29 @@ setInterval(() => running && fetching === 'Python' && tick(), 1000);
 function tick() {
   fetching = 'Python';
   const seconds = Math.round((performance.now() - since) / 1000);
-  asked.say((running === asked ? 'running' : `first running cell ${running.number}, which this one needs`) + (seconds > 1 ? `, ${seconds} s` : '') + ' …');
+  tell(asked, (running === asked ? 'running' : `first running cell ${running.number}, which this one needs`) + (seconds > 1 ? `, ${seconds} s` : '') + ' …');
 }
 function progress() {
-  const whole = fetching === 'Python' ? FIRST : MORE, done = fetching === 'Python' ? arrived : Math.max(0, arrived - FIRST);
+  const all = fetching === 'Python' ? FIRST : MORE, done = fetching === 'Python' ? arrived : Math.max(0, arrived - FIRST);
   const bar = asked.state.querySelector('progress') ?? Object.assign(document.createElement('progress'), { ariaLabel: `Fetching ${fetching}` });
-  Object.assign(bar, { max: whole, value: Math.min(done, whole) });
+  Object.assign(bar, { max: all, value: Math.min(done, all) });
   const megabytes = bytes => (bytes / 1e6).toFixed(1);
-  const words = done < whole ? `fetching ${fetching}, ${megabytes(done)} of ${megabytes(whole)} MB ` : `starting ${fetching} … `;
-  asked.say(words);
+  const words = done < all ? `fetching ${fetching}, ${megabytes(done)} of ${megabytes(all)} MB ` : `starting ${fetching} … `;
+  tell(asked, words);
   asked.state.append(bar);
 }
 
+// An answer and the check below it are one: the check runs, and both bars tell of it.
+const whole = target => target.is('stub') ? cells[target.index + 1] : target;
+const bars = target => target.is('check') ? [target, cells[target.index - 1]] : [target];
+const tell = (target, text, kind) => bars(target).forEach(each => each.say(text.cloneNode?.(true) ?? text, kind));
+const busy = target => target === asked || queue.includes(target);
+
 function run(target) {
-  if (target.is('stub')) target = cells[target.index + 1]; // what tells the reader what the answer is worth
-  if (target === asked || queue.includes(target)) return halt('stopped');
+  if (busy(target)) return;
   queue.push(target);
   button(target, true);
-  target.say('waiting …');
+  tell(target, 'waiting …');
   next();
 }
 async function next() {
@@ -111,27 +119,29 @@ async function next() {
   worker.postMessage({ type: 'run', cells: cells.slice(0, mine.index + 1).map(each => (
     { id: each.id, name: `Cell ${each.number}`, code: each.source, setup: each.is('setup') })) });
 }
+const STOPPED = 'stopped';
 // Ends Python, and with it whatever runs. A new one is made at once.
 function halt(text, kind = '') {
   worker?.terminate();
   worker = ready = null;
+  begun = false;
   arrived = 0;
   const all = [asked, ...queue].filter(Boolean);
   running?.node.classList.remove('live-running');
-  if (running && running !== asked) running.say('');
+  if (running !== asked) running?.say('');
   asked = running = null;
   queue = [];
   for (const each of all) {
-    each.say(text, kind);
+    tell(each, text, kind);
     button(each, false);
   }
-  announce(typeof text === 'string' ? `Cell ${text}` : text.textContent);
-  if (text === 'stopped') start();
+  if (all.length) announce(text.textContent ?? text);
+  if (text === STOPPED) start();
 }
 function button(target, busy) {
-  const label = target.label ??= target.run.textContent, words = busy ? 'Stop' : label;
-  // an answer and its check are one: both buttons say what goes on
-  for (const each of [target, target.is('check') && cells[target.index - 1]].filter(Boolean)) {
+  target.label ??= target.run.textContent;
+  const words = busy ? 'Stop' : target.label;
+  for (const each of bars(target)) {
     each.run.textContent = words;
     each.run.setAttribute('aria-label', `${words} cell ${each.number}`);
   }
@@ -186,7 +196,7 @@ async function edit(target) {
     const box = element('div', 'live-editor', ''), help = element('p', 'live-help', 'Shift+Enter runs the cell. Escape, then Tab, leaves the editor.');
     help.id = target.id + '-help';
     const options = {
-      onRun: () => run(target), onChange: () => changed(target),
+      onRun: () => run(whole(target)), onChange: () => changed(target),
       attributes: { 'aria-label': `Code of cell ${target.number}`, 'aria-describedby': help.id },
     };
     let make = textarea;
@@ -246,7 +256,7 @@ export async function save() {
 }
 
 export function press(target, pressed) {
-  if (pressed === target.run) run(target);
+  if (pressed === target.run) busy(whole(target)) ? halt(STOPPED) : run(whole(target));
   else if (pressed === target.edit) { edit(target); start(); }
   else reset(target);
 }

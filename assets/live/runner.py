@@ -176,7 +176,10 @@ class Unit:
 
     @cached_property
     def names(self):
-        return Names(self.tree.body if self.tree else (), self.is_setup)
+        names = Names(self.tree.body if self.tree else (), self.is_setup)
+        if self.error:  # cells that need what it was to define must stop at its error, not at a name that is missing
+            names.sets |= set(re.findall(r"^(?:(?:async +)?def +|class +)?(\w+) *[=(:]", self.code, re.M))
+        return names
 
 
 def units(cells):
@@ -326,11 +329,11 @@ def own_copy(value):
 
 
 def message(error):
-    """The traceback from the reader's own line on; for a missing package, what there is instead."""
-    trace = error.__traceback__
-    while trace and trace.tb_frame.f_code.co_filename == __file__:
-        trace = trace.tb_next
-    text = "".join(traceback.format_exception(type(error), error, trace))
+    """The traceback without our own lines; for a missing package, what there is instead."""
+    said = traceback.TracebackException.from_exception(error)
+    lines = () if isinstance(error, SyntaxError) else [line for line in said.stack if line.filename != __file__]
+    said.stack = traceback.StackSummary.from_list(lines)
+    text = "".join(said.format())
     if isinstance(error, ModuleNotFoundError):
         text += f"In the page there are Python's own modules, numpy and matplotlib, and no {error.name}.\n"
     return text if len(text) < LIMIT else text[:LIMIT // 2] + "\n...\n" + text[-LIMIT // 2:]

@@ -22,10 +22,17 @@ function count(response) {
   return response;
 }
 
+// Pyodide waits for ever where its program does not arrive or cannot be made: this promise tells.
+let broken;
+const trouble = new Promise((_, reject) => broken = reject);
+trouble.catch(() => { });
+const make = WebAssembly.instantiate;
+WebAssembly.instantiate = (...program) => make(...program).catch(error => { broken(error); throw error; });
+
 async function boot({ pyodide, files }) {
   for (const name of ['pyodide.asm.wasm', 'python_stdlib.zip', 'pyodide-lock.json']) {
     const response = fetch(pyodide + name);
-    response.catch(() => { });
+    response.catch(broken);
     early.set(pyodide + name, response);
   }
   const texts = ['runner.py', 'figures.py'].map(async name => [name, await (await fetch(files + name)).text()]);
@@ -64,7 +71,7 @@ async function run(cells) {
 onmessage = async ({ data }) => {
   try {
     if (data.type === 'boot') {
-      await boot(data);
+      await Promise.race([boot(data), trouble]);
       say('ready');
     } else await run(data.cells);
   } catch (error) {

@@ -1,0 +1,433 @@
+"""Python in the page: the book's own runtime in a real browser, offline, the way a reader uses it."""
+import gzip
+import inspect
+import json
+import re
+
+import nbformat
+import pytest
+import selfcheck
+from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
+from conftest import ROOT, listen
+from playwright.sync_api import expect
+from test_browser import RULES
+from test_selfcheck import answers
+
+pytestmark = pytest.mark.xdist_group("live")  # one worker builds the book and keeps it
+CHAPTERS = sorted(ROOT.glob("chapters/q*.ipynb"))
+FIRST = "q29-layer-normalization"
+LONG = 60_000  # ms: a busy machine is no fault of the page
+
+
+def code_cells(path):
+    return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+
+
+class Live:
+    """A page of the book as a reader drives it."""
+
+    def __init__(self, page, site, chapter=FIRST):
+        self.page, self.site = listen(page, site), site
+        page.set_default_timeout(LONG)
+        self.open(chapter)
+
+    def open(self, chapter):
+        self.page.goto(f"{self.site}/chapters/{chapter}.html")
+        self.cells = {cell.id: cell for cell in code_cells(ROOT / "chapters" / f"{chapter}.ipynb")}
+        self.chapter = chapter
+
+    def cell(self, id):
+        return self.page.locator(f"div.cell[id='{id}']")
+
+    def state(self, id):
+        return self.cell(id).locator(".live-state")
+
+    def output(self, id):
+        return self.cell(id).locator("> .cell_output")
+
+    def press(self, id, button="run"):
+        self.cell(id).locator(f".live-{button}").evaluate("button => button.click()")  # in a folded solution, too
+
+    def run(self, id, ends="done"):
+        self.press(id)
+        expect(self.state(id)).to_contain_text(ends, timeout=LONG)
+
+    def write(self, id, code):
+        """Put this code into the cell, by keyboard."""
+        if self.cell(id).locator(".live-edit").is_visible():
+            self.press(id, "edit")
+        self.cell(id).locator(".cm-content").click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(code)
+
+    def answer(self, stub, code):
+        self.write(stub, code)
+        self.page.keyboard.press("Shift+Enter")
+        check = stub.replace("stub", "check")
+        expect(self.state(check)).to_contain_text(re.compile("done|stopped|not run"), timeout=LONG)
+        return self.output(check).inner_text()
+
+    def quiet(self):
+        """Nothing went wrong, and nobody else was asked."""
+        assert not self.page.said and not self.page.asked
+
+
+@pytest.fixture
+def live(browser, site):
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    live = Live(context.new_page(), site)
+    yield live
+    live.quiet()
+    context.close()
+
+
+# --- all six chapters ------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module", params=CHAPTERS, ids=lambda path: path.stem)
+def whole(browser, site, request):
+    """A chapter whose Run buttons were all pressed, from the first to the last."""
+    context = browser.new_context()
+    live = Live(context.new_page(), site, request.param.stem)
+    for id in live.cells:
+        live.press(id)
+    last = [id for id, cell in live.cells.items()][-1]
+    expect(live.state(last)).to_contain_text("done", timeout=10 * LONG)
+    yield live
+    live.quiet()
+    context.close()
+
+
+def words(html):
+    return BeautifulSoup(html, "html.parser").get_text(" ").split()
+
+
+def test_every_cell_prints_what_is_stored(whole):
+    """To the last digit: the book's Python computes alike on every machine, and alike to what stored the outputs."""
+    for id, cell in whole.cells.items():
+        stored = [output.get("data", output) for output in cell.outputs]
+        printed = "".join(output.get("text", "") for output in stored)
+        expect(whole.output(id).locator(".stream pre")).to_have_count(int(bool(printed)))
+        if printed:
+            assert whole.output(id).locator(".stream pre").text_content() == printed, id
+        html = [words(output["text/html"]) for output in stored if "text/html" in output]
+        assert [words(box.inner_html()) for box in whole.output(id).locator(".text_html").all()] == html, id
+        pictures = whole.output(id).locator("img")
+        assert pictures.count() == sum("image/svg+xml" in output for output in stored), id
+        for picture in pictures.all():
+            assert picture.evaluate("async img => { await img.decode(); return img.naturalWidth; }") > 300
+            assert picture.get_attribute("alt") == cell.metadata.mystnb.image.alt
+
+
+def test_untouched_exercises_are_not_attempted_and_solutions_pass(whole):
+    for id, cell in whole.cells.items():
+        if "check" in cell.metadata.tags:
+            assert "NOT ATTEMPTED YET" in whole.output(id).inner_text()
+        if "solution-check" in cell.metadata.tags:
+            assert "PASSED" in whole.output(id).inner_text()
+    assert whole.page.evaluate("proveIt.store.keys(proveIt.page.chapter + '/')") == []
+
+
+def named_mistake(name):
+    """(source of a wrong answer to the exercise, what its learner reads)."""
+    exercise = selfcheck.exercises()[name]
+    messages = {misconception.name: misconception.message for misconception in exercise.misconceptions}
+    for wrong, mistake in answers(name).WRONG[name]:
+        source = inspect.getsource(wrong)
+        if mistake not in messages or not source.startswith("def "):
+            continue
+        source = "import math\nimport numpy as np\n" + source.replace(f"def {wrong.__name__}(", f"def {name}(", 1)
+        try:
+            exec(source, space := {})
+        except Exception:
+            continue
+        if selfcheck.grade(space[name]).misconception == mistake:
+            return source, messages[mistake]
+    raise AssertionError(f"no wrong answer to {name} stands alone")
+
+
+def test_every_exercise_names_a_mistake_and_passes_its_solution(whole):
+    stubs = [id for id, cell in whole.cells.items() if "stub" in cell.metadata.tags]
+    for stub in stubs:
+        name = re.search(r"^def (\w+)", whole.cells[stub].source, re.M)[1]
+        source, message = named_mistake(name)
+        assert words(selfcheck._html(message)) == words(whole.answer(stub, source))[-len(words(selfcheck._html(message))):] \
+            or " ".join(words(selfcheck._html(message))) in " ".join(whole.answer(stub, source).split()), name
+        solution = whole.cells[stub.replace("stub", "solution")].source.replace(f"{name}_solution", name)
+        assert whole.answer(stub, solution).startswith("PASSED"), name
+    assert len(whole.page.evaluate("proveIt.store.keys(proveIt.page.chapter + '/passed/')")) == len(stubs)
+    link = whole.page.locator(".bd-sidebar-primary .toctree-l1.current > a")
+    expect(link).to_contain_text(f"{len(stubs)} of {len(stubs)} exercises passed")
+    whole.page.goto(f"{whole.site}/index.html")
+    expect(whole.page.locator(f".cards [data-chapter='{whole.chapter}']")).to_contain_text(f"{len(stubs)} of {len(stubs)} exercises passed")
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+def test_reading_asks_for_nothing_and_weighs_little(live, book):
+    live.page.wait_for_load_state("networkidle")
+    assert not [url for url in live.page.seen if "/live-" in url or "/pyodide-" in url]
+    html = (book / "chapters" / f"{FIRST}.html").read_text(encoding="utf-8")
+    soup = BeautifulSoup(html, "html.parser")
+    for part in soup.select(".live-bar, #live"):
+        part.decompose()
+    style = re.findall(r"(?:^|\n)[^\n{}]*live-[^{}]*\{[^}]*\}", (ROOT / "assets" / "book.css").read_text())
+    assert style
+    size = lambda text: len(gzip.compress(text.encode()))  # noqa: E731
+    assert size(html) - size(str(soup)) + size("".join(style)) < 10_000
+
+
+def test_the_first_reach_for_a_button_starts_python(live):
+    live.page.locator("#q29-proof .live-run").hover()
+    expect(live.page.locator(".live-speaker")).to_have_count(1)
+    live.page.wait_for_function("performance.getEntriesByType('resource').some(entry => entry.name.includes('worker.js'))")
+    assert not live.state("q29-proof").inner_text()
+
+
+def test_a_first_result_does_not_wait_for_matplotlib(live):
+    live.run("q29-proof")
+    assert not [url for url in live.page.seen if "matplotlib" in url]
+
+
+def test_the_progress_tells_what_is_fetched_and_how_much(live):
+    live.page.route("**/numpy-*.whl", lambda route: None)  # never arrives
+    live.press("q29-proof")
+    expect(live.state("q29-proof")).to_have_text(re.compile(r"fetching Python, \d\d\.\d of 18\.\d MB"))
+    bar = live.state("q29-proof").get_by_role("progressbar")
+    assert 0 < bar.evaluate("bar => bar.value / bar.max") < 1
+    live.page.unroute("**/numpy-*.whl")
+    live.press("q29-proof")  # Stop works here, too
+    expect(live.state("q29-proof")).to_have_text("stopped")
+    live.run("q29-proof")
+
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+def test_only_what_a_cell_needs_runs_before_it(live):
+    live.run("q29-check")
+    for id in ("q29-proof", "q29-proof-6"):
+        assert not live.state(id).inner_text()
+    assert live.output("q29-check").inner_text().startswith("NOT ATTEMPTED YET")
+
+
+def test_an_exception_shows_the_readers_own_line_alone(live):
+    live.write("q29-proof", "def f(x):\n    return 1 / x\n\nrng = f(0)")
+    live.page.keyboard.press("Control+Enter")
+    expect(live.state("q29-proof")).to_contain_text("stopped with an error", timeout=LONG)
+    said = live.output("q29-proof").inner_text()
+    assert "ZeroDivisionError" in said and 'File "Cell 2", line 2' in said and "return 1 / x" in said
+    assert "runner" not in said and "pyodide" not in said
+    live.run("q29-proof-2", ends="not run: cell 2 above stopped with an error")
+
+
+def test_a_syntax_error_in_an_answer_is_shown_under_the_answer(live):
+    live.answer("q29-stub", "def layer_norm(x, gamma, beta, eps=1e-5)\n    return x")
+    assert "expected ':'" in live.output("q29-stub").inner_text()
+    expect(live.state("q29-check")).to_contain_text("above stopped with an error")
+
+
+@pytest.mark.parametrize("code, words", [
+    ("for x in range(3)\n    print(x)", ["SyntaxError: expected ':'", 'File "Cell 2", line 1']),
+    ("import scipy", ["ModuleNotFoundError", "Python's own modules, numpy and matplotlib, and no scipy"]),
+    ("input('name?')", ["input() does not work in the page: write the value into the code instead."]),
+    ("raise SystemExit(3)", ["SystemExit: 3"]),
+    ("def f(n): return f(n + 1)\nf(0)", ["RecursionError"]),
+    ("x = [bytearray(10**9) for _ in range(9)]", ["MemoryError"]),
+])
+def test_other_mistakes_end_in_words_and_python_goes_on(live, code, words):
+    live.write("q29-proof", code)
+    live.page.keyboard.press("Shift+Enter")
+    expect(live.state("q29-proof")).to_contain_text("stopped with an error", timeout=LONG)
+    said = live.output("q29-proof").inner_text()
+    assert all(word in said for word in words) and "runner.py" not in said, said
+    live.write("q29-proof", "6 * 7")
+    live.page.keyboard.press("Shift+Enter")
+    expect(live.output("q29-proof")).to_have_text("42", timeout=LONG)
+
+
+def test_an_endless_loop_is_stopped_and_python_comes_back(live):
+    live.write("q29-proof", "n = 0\nwhile True:\n    n += 1\n    if n % 1_000_000 == 0: print(n)")
+    live.page.keyboard.press("Shift+Enter")
+    expect(live.output("q29-proof")).to_contain_text("1000000", timeout=LONG)
+    frames = live.page.evaluate("""new Promise(done => {
+        let n = 0; const start = performance.now();
+        const frame = () => { n++; performance.now() - start < 1000 ? requestAnimationFrame(frame) : done(n); };
+        frame();
+    })""")
+    assert frames > 10  # the page itself lives
+    button = live.cell("q29-proof").get_by_role("button", name="Stop cell 2")
+    button.click()
+    expect(live.state("q29-proof")).to_have_text("stopped")
+    live.write("q29-proof", "print('back')")
+    live.page.keyboard.press("Shift+Enter")
+    expect(live.output("q29-proof")).to_have_text("back", timeout=LONG)
+
+
+def test_ten_megabytes_of_prints_are_cut(live):
+    live.write("q29-proof", "for i in range(100_000): print('x' * 99)")
+    live.page.keyboard.press("Shift+Enter")
+    expect(live.state("q29-proof")).to_contain_text("done", timeout=LONG)
+    said = live.output("q29-proof").text_content()
+    assert 190_000 < len(said) < 210_000 and said.rstrip().endswith("... and more, which is not shown.")
+
+
+def test_html_of_a_cell_runs_no_script(live):
+    live.write("q29-proof", "class X:\n    def _repr_html_(self):\n        return '<b>bold</b><img src=data:, onerror=\"window.bad = 1\">"
+                            "<script>window.bad = 2</script>'\nX()")
+    live.page.keyboard.press("Shift+Enter")
+    expect(live.output("q29-proof").locator("b")).to_have_text("bold", timeout=LONG)
+    assert live.page.evaluate("window.bad") is None
+
+
+def test_what_is_shown_is_announced(live):
+    live.run("q29-proof")
+    expect(live.page.locator(".live-speaker")).to_contain_text("Cell 2 is done.")
+    expect(live.page.locator(".live-speaker")).to_contain_text("0")
+    assert live.page.locator(".live-speaker").get_attribute("role") == "status"
+
+
+# --- the reader's work -----------------------------------------------------------------------------------------------
+
+def test_the_readers_code_survives_a_reload_in_mid_run_and_is_undone_by_reset(live):
+    code = "import time\nwhile True: time.sleep(.1)"
+    live.write("q29-stub", code)
+    live.page.keyboard.press("Shift+Enter")
+    expect(live.state("q29-stub")).to_contain_text("running", timeout=LONG)
+    live.page.reload()
+    assert live.cell("q29-stub").locator(".cell_input pre").text_content() == code
+    live.press("q29-stub", "reset")
+    assert live.cell("q29-stub").locator(".cell_input pre").text_content().strip() == live.cells["q29-stub"].source
+    live.press("q29-stub", "reset")  # now it says Undo
+    assert live.page.evaluate("localStorage['prove-it/q29-layer-normalization/code/q29-stub']") == code
+
+
+def test_the_work_is_saved_as_a_notebook_and_cleared_and_brought_back(live):
+    live.write("q29-stub", "def layer_norm(x, gamma, beta, eps=1e-5):\n    return x")
+    live.page.reload()
+    with live.page.expect_download() as download:
+        live.page.get_by_role("button", name="Save it as a notebook").click()
+    assert download.value.suggested_filename == f"{FIRST}.ipynb"
+    saved = nbformat.reads(open(download.value.path(), encoding="utf-8").read(), 4)
+    nbformat.validate(saved)
+    mine = {cell.id: cell for cell in saved.cells}
+    assert mine["q29-stub"].source.endswith("return x") and not mine["q29-stub"].outputs
+    assert mine["q29-proof"].source == live.cells["q29-proof"].source and mine["q29-proof"].outputs
+    live.page.get_by_role("button", name="Clear it").click()
+    assert live.page.evaluate("proveIt.store.keys('')") == []
+    assert "NotImplementedError" in live.cell("q29-stub").locator(".cell_input pre").text_content()
+    live.page.get_by_role("button", name="Undo").click()
+    assert live.cell("q29-stub").locator(".cell_input pre").text_content().endswith("return x")
+
+
+def test_two_tabs_share_one_text(live):
+    other = Live(live.page.context.new_page(), live.site)
+    live.write("q29-stub", "first = 1")
+    expect(other.cell("q29-stub").locator(".cell_input pre")).to_have_text("first = 1")
+    other.write("q29-stub", "second = 2")
+    expect(live.cell("q29-stub").locator(".cm-content")).to_have_text("second = 2")
+    other.write("q29-proof", "third = 3")
+    live.page.reload()
+    expect(live.cell("q29-stub").locator(".cell_input pre")).to_have_text("second = 2")
+    expect(live.cell("q29-proof").locator(".cell_input pre")).to_have_text("third = 3")
+    other.quiet()
+
+
+@pytest.mark.parametrize("broken", [
+    "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }",
+    "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('blocked', 'SecurityError'); } })"])
+def test_a_browser_that_keeps_nothing_says_so_and_runs(live, broken):
+    live.page.add_init_script(broken)
+    live.page.reload()
+    live.write("q29-proof", "print(1 + 1)")
+    expect(live.state("q29-proof")).to_contain_text("This browser does not keep your code")
+    live.page.keyboard.press("Shift+Enter")
+    expect(live.output("q29-proof")).to_have_text("2", timeout=LONG)
+    live.page.said.clear()  # the theme's own complaints
+
+
+# --- where Python cannot run -----------------------------------------------------------------------------------------
+
+def test_going_offline_after_the_start_loses_nothing(live):
+    live.run("q29-proof")
+    live.page.context.set_offline(True)
+    live.run("q29-proof-2")
+    live.run("q29-figure", ends="stopped with an error")
+    assert "matplotlib could not be fetched: check the connection" in live.page.locator("#q29-setup").inner_text() \
+        + live.page.locator("#q29-figure").inner_text()
+    live.page.context.set_offline(False)
+    live.page.said.clear()  # the browser's own words on failed requests
+    live.run("q29-figure")
+
+
+@pytest.mark.parametrize("missing", ["**/pyodide.asm.wasm", "**/worker.js", "**/numpy-*.whl", "**/chapters.zip"])
+def test_a_download_that_fails_ends_in_a_sentence_and_the_other_ways(live, missing):
+    live.page.context.route(missing, lambda route: route.abort())
+    live.press("q29-proof")
+    expect(live.state("q29-proof")).to_contain_text("Python could not start here", timeout=LONG)
+    link = live.state("q29-proof").get_by_role("link", name="download this chapter")
+    assert live.page.request.get(f"{live.site}/chapters/{link.get_attribute('href')}").ok
+    assert live.output("q29-proof").inner_text().strip()  # the page is as it was
+    live.page.context.unroute(missing)
+    live.page.said.clear()
+    live.run("q29-proof")
+
+
+def test_the_runner_itself_cannot_be_fetched(live):
+    live.page.route("**/live.js", lambda route: route.abort())
+    live.press("q29-proof")
+    expect(live.page.locator(".live-note")).to_contain_text("could not be fetched: check the connection and press again")
+    live.page.said.clear()
+    live.page.unroute("**/live.js")
+
+
+@pytest.mark.parametrize("gone", ["WebAssembly", "Worker"])
+def test_a_browser_without_what_python_needs(live, gone):
+    live.page.add_init_script(f"delete window.{gone}")
+    live.page.reload()
+    expect(live.page.locator(".live-note")).to_contain_text("This browser cannot run Python in the page. You can download this chapter")
+    assert not live.page.locator(".live-bar").first.is_visible()
+
+
+def test_a_page_opened_as_a_file_says_how_to_run_it(browser, book):
+    page = browser.new_page()
+    page.goto((book / "chapters" / f"{FIRST}.html").as_uri())
+    expect(page.locator(".live-note")).to_contain_text("type make serve in the folder of the book")
+    assert not page.locator(".live-bar").first.is_visible()
+    page.close()
+
+
+# --- keyboard, looks, access -----------------------------------------------------------------------------------------
+
+def test_everything_by_keyboard(live):
+    page = live.page
+    page.locator("#q29-stub .live-edit").focus()
+    page.keyboard.press("Enter")
+    editor = page.locator("#q29-stub .cm-content")
+    expect(editor).to_be_focused()
+    assert page.locator(f"id={editor.get_attribute('aria-describedby')}").inner_text() \
+        == "Shift+Enter runs the cell. Escape, then Tab, leaves the editor."
+    page.keyboard.press("Control+End")
+    page.keyboard.press("Tab")  # indents
+    assert "\n        raise" in editor.inner_text()
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")  # leaves
+    expect(page.locator("#q29-stub .live-run")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(live.state("q29-check")).to_contain_text("done", timeout=LONG)
+    expect(page.locator("#q29-stub .live-run")).to_be_focused()
+
+
+@pytest.mark.parametrize("width, scheme", [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
+def test_accessibility_of_a_page_in_use(browser, site, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    live = Live(context.new_page(), site)
+    live.write("q29-proof", "def f(x):  # a comment\n    return 'text', 1\n\nprint(f(2))\n1 / 0")
+    live.page.keyboard.press("Shift+Enter")
+    expect(live.state("q29-proof")).to_contain_text("stopped with an error", timeout=LONG)
+    live.run("q29-check")
+    assert live.page.evaluate("document.documentElement.scrollWidth") <= width
+    live.quiet()  # before axe, which asks for style sheets of its own
+    found = Axe().run(live.page, options=RULES).response["violations"]
+    assert not [f"{rule['id']}: {node['target']} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
+    context.close()
