@@ -1,7 +1,6 @@
 """What every test needs: the chapters' modules importable, one BLAS thread, and for some a built book and a browser."""
 
 import functools
-import http.server
 import os
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported
 sys.path[:0] = [str(ROOT / "chapters"), str(ROOT / "tools")]
 from playwright.sync_api import sync_playwright  # noqa: E402
-from serve import Handler  # noqa: E402
+from serve import Handler, Server  # noqa: E402
 
 BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -50,7 +49,7 @@ def site(book):
             self.send_header("Content-Security-Policy", POLICY)
             super().end_headers()
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Strict, directory=book)) as server:
+    with Server(("127.0.0.1", 0), functools.partial(Strict, directory=book)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/book"
         server.shutdown()

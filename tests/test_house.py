@@ -110,9 +110,7 @@ def test_make_test_collects_every_test(house):
 
 def asks_lab(command, house):
     """Start JupyterLab with a command of the README, ask it for a chapter over HTTP, stop it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     env = environment(house) | {"JUPYTER_CONFIG_DIR": str(house.parent / "jupyter"), "JUPYTER_RUNTIME_DIR": str(house.parent / "runtime")}
     options = f"--no-browser --allow-root --port={port} --ServerApp.port_retries=0 --IdentityProvider.token=x"
     command = f'{command} ARGS="{options}"' if command.startswith("make") else f"{command} {options}"
@@ -136,6 +134,35 @@ def asks_lab(command, house):
 
 def test_make_lab_opens_the_chapters(house):
     assert asks_lab("make lab", house) == 200
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def test_make_serve_serves_the_book(house):
+    port = free_port()
+    server = subprocess.Popen(["make", "serve", f"ARGS={port}"], cwd=house, env=environment(house), start_new_session=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        said = [server.stdout.readline() for _ in range(3)]
+        assert f"Open http://127.0.0.1:{port}/ (Ctrl-C ends it)" in said[-1], said
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{CHAPTER.with_suffix('.html')}") as answer:
+            page = answer.read().decode()
+        files = re.search('data-files="../([^"]+)"', page)[1]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{files}worker.js") as answer:
+            assert answer.headers["Content-Type"] == "text/javascript"
+        says(run(f"make serve ARGS={port}", house), f"Port {port} cannot be used", "take another one")
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        assert "Traceback" not in server.communicate(timeout=30)[0]
+
+
+@pytest.mark.parametrize("port", ["http", "99999"])
+def test_a_port_that_is_none(port, house):
+    says(run(f".venv/bin/python tools/serve.py {port}", house), f"`{port}` is no port: give a number")
 
 
 def test_make_outputs_stores_what_is_stored(house):
@@ -162,7 +189,7 @@ def test_the_pip_lines_work_without_make(tmp_path):
 
 
 def test_every_command_of_the_readme_is_run_above():
-    assert sorted(set(COMMANDS) - set(PIP_LINES)) == ["make book", "make lab", "make outputs", "make pins", "make test"]
+    assert sorted(set(COMMANDS) - set(PIP_LINES)) == ["make book", "make lab", "make outputs", "make pins", "make serve", "make test"]
     assert [re.sub(r"\S*python3?\b", "python", command).split()[:3] for command in PIP_LINES] == [
         ["python", "-m", "venv"], ["python", "-m", "pip"], ["python", "tools/book.py"], ["python", "-m", "jupyterlab"]]
 
@@ -298,7 +325,7 @@ def test_a_broken_formula_is_named(house):
 
 def test_a_full_disk(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(book_tool, "WORK", tmp_path / "work")
-    monkeypatch.setattr(book_tool, "build", lambda: OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr(book_tool, "build", lambda live: OSError(errno.ENOSPC, "No space left on device"))
     assert "disk is full" in book_tool.sentence()
 
 

@@ -52,8 +52,10 @@ writeLock();
 const made = await start(out);
 await made.loadPackage('matplotlib', { messageCallback() { } });
 const fonts = made.runPython(`
-import matplotlib.font_manager, pathlib
-pathlib.Path(matplotlib.__file__).with_name("fontlist.json").read_text()
+import json, matplotlib.font_manager, pathlib
+found = json.loads(pathlib.Path(matplotlib.__file__).with_name("fontlist.json").read_text())
+found["ttflist"].sort(key=lambda font: font["fname"])  # else in another order each time
+json.dumps(found)
 `);
 const matplotlib = lock.packages.matplotlib;
 py.FS.writeFile('/out.zip', fs.readFileSync(out + matplotlib.file_name));

@@ -106,9 +106,13 @@ def needed(lock):
 
 # --- Node, npm and what they make -------------------------------------------------------------------------------------
 
+def node_folder():
+    return CACHE / re.sub(r"\W+", "-", NODE)
+
+
 def node():
     """The path of Node, kept in the cache."""
-    folder = CACHE / re.sub(r"\W+", "-", NODE)
+    folder = node_folder()
     if not (folder / "done").exists():
         pip("install", "--quiet", "--no-deps", "--upgrade", "--target", folder, NODE)
         (folder / "done").touch()

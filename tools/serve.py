@@ -17,11 +17,16 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A browser that leaves a page breaks off what it was fetching: nothing to tell."""
+
+
 def main(port="8410"):
     if not port.isdecimal() or int(port) > 65535:
         sys.exit(f"`{port}` is no port: give a number, as in `make serve ARGS=8411`.")
     try:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), functools.partial(Handler, directory=BOOK))
+        server = Server(("127.0.0.1", int(port)), functools.partial(Handler, directory=BOOK))
     except OSError as error:
         sys.exit(f"Port {port} cannot be used ({error.strerror}): take another one, as in `make serve ARGS=8411`.")
     print(f"Open http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)

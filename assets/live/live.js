@@ -46,6 +46,7 @@ const heard = {
     ended();
     running = cell(id);
     running.dirty = true; // what it printed before stays until it prints anew
+    running.node.classList.remove('live-stale');
     running.node.classList.add('live-running');
     since = performance.now();
     tick();
@@ -64,6 +65,7 @@ const heard = {
     else if (last === target) tell(target, 'stopped with an error', 'bad');
     else {
       tell(target, `not run: cell ${last.number} above stopped with an error`, 'bad');
+      target.node.classList.add('live-stale'); // what it shows is of an earlier run
       last.say('stopped with an error', 'bad');
     }
     const printed = [...last.node.querySelectorAll('.cell_output')].map(node => node.innerText.trim() || node.querySelector('img')?.alt || '').join(' ');
@@ -104,6 +106,7 @@ const busy = target => target === asked || queue.includes(target);
 
 function run(target) {
   if (busy(target)) return;
+  target.pressed = performance.now();
   queue.push(target);
   button(target, true);
   tell(target, 'waiting …');
@@ -256,7 +259,9 @@ export async function save() {
 }
 
 export function press(target, pressed) {
-  if (pressed === target.run) busy(whole(target)) ? halt(STOPPED) : run(whole(target));
+  const goal = whole(target);
+  if (pressed === target.run && !busy(goal)) run(goal);
+  else if (pressed === target.run) performance.now() - goal.pressed > 500 && halt(STOPPED); // no double click
   else if (pressed === target.edit) { edit(target); start(); }
   else reset(target);
 }

@@ -61,7 +61,7 @@
   function note(...content) {
     const box = element('p', 'live-note', '');
     box.append(...content);
-    document.querySelector('article h1').after(box);
+    document.querySelector(page.chapter ? 'article h1 + p' : 'article h1').after(box);
     return box;
   }
 

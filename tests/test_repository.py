@@ -1,0 +1,57 @@
+"""Links to the repository lead to this copy's own, and nowhere where there is none."""
+import os
+import subprocess
+import sys
+
+import pytest
+from bs4 import BeautifulSoup
+from conftest import ROOT, copy_of_the_repository
+
+sys.path.append(str(ROOT / "_ext"))
+import repository  # noqa: E402
+
+FORK = "https://github.com/owner/fork"
+
+
+@pytest.mark.parametrize("remote", [
+    FORK, f"{FORK}.git", f"{FORK}/", "git@github.com:owner/fork.git", "ssh://git@github.com:22/owner/fork",
+    "https://someone:secret@github.com/owner/fork.git", "https://secret@github.com/owner/fork"])
+def test_any_spelling_of_a_remote(remote, tmp_path):
+    assert repository.where(tmp_path, {"BOOK_REPOSITORY_URL": remote}) == (FORK, "main")
+
+
+@pytest.mark.parametrize("remote", ["", "nonsense", "https://example.org/owner/fork", "/some/folder", "https://github.com/owner"])
+def test_what_is_no_public_repository(remote, tmp_path):
+    assert repository.where(tmp_path, {"BOOK_REPOSITORY_URL": remote}) == ("", "main")
+
+
+def test_the_environment_comes_before_the_git_remote(tmp_path):
+    for command in ("init -q -b work", f"remote add origin {FORK}"):
+        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
+    assert repository.where(tmp_path, {}) == (FORK, "work")
+    actions = {"GITHUB_REPOSITORY": "class/copy", "GITHUB_REF_TYPE": "branch", "GITHUB_REF_NAME": "spring"}
+    assert repository.where(tmp_path, actions) == ("https://github.com/class/copy", "spring")
+    said = {"BOOK_REPOSITORY_URL": "https://gitlab.com/a/b", "BOOK_REPOSITORY_BRANCH": "c"}
+    assert repository.where(tmp_path, actions | said) == ("https://gitlab.com/a/b", "c")
+
+
+def test_binder_opens_the_chapter_where_it_can():
+    assert repository.binder(FORK, "main", "chapters/x.ipynb") == "https://mybinder.org/v2/gh/owner/fork/main?urlpath=lab/tree/chapters/x.ipynb"
+    assert repository.binder("https://gitlab.com/a/b", "main", "x") == repository.binder("", "main", "x") == ""
+
+
+@pytest.mark.parametrize("url", ["https://someone:secret@github.com/owner/fork.git", ""])
+def test_a_built_book(url, tmp_path):
+    copy = copy_of_the_repository(tmp_path / "copy")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "BOOK_"))}
+    done = subprocess.run([sys.executable, "tools/book.py"], cwd=copy, env=environment | {"BOOK_REPOSITORY_URL": url},
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = {path: path.read_text(encoding="utf-8") for path in (copy / "_build" / "html").rglob("*.html")}
+    assert not [path.name for path, text in pages.items() if "secret" in text or "executablebooks" in text]
+    chapter = next(BeautifulSoup(text, "html.parser") for path, text in pages.items() if path.name.startswith("q29"))
+    binder = f"{repository.binder(FORK, 'main', 'chapters/q29-layer-normalization.ipynb')}" if url else ""
+    assert chapter.find(id="live")["data-binder"] == binder
+    links = {link["href"] for link in chapter.find_all("a", href=True)}
+    assert bool(url) == (binder in links) == any(link.startswith(f"{FORK}/issues/new") for link in links)
+    assert bool(url) == any("mybinder" in link for link in links)
