@@ -53,7 +53,7 @@ def prepare(app):
         return
     runtime = Path(app.config.live_runtime)
     app.live_files = {path.name: path.read_bytes() for path in [*ASSETS.glob("*.py"), *ASSETS.glob("*.css"),
-                      *(ASSETS / f"{name}.js" for name in ("live", "worker")), runtime / "editor.js"]}
+                      *(ASSETS / f"{name}.js" for name in ("live", "worker", "matmul")), *(runtime / name for name in ("editor.js", "matmul.wasm"))]}
     app.live_files["chapters.zip"] = chapters(app.srcdir)
     sizes = {path.name: path.stat().st_size for path in (runtime / "pyodide").iterdir()}
     first = sum(size for name, size in sizes.items() if name.startswith(tuple(FIRST)))

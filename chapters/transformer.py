@@ -337,7 +337,8 @@ class Tape:
 
 def block_params(P, l):
     """The parameters of block l under their short names: {"W_qkv": P["0.W_qkv"], ...}."""
-    return {name.partition(".")[2]: p for name, p in P.items() if name.startswith(f"{l}.")}
+    start = f"{l}."
+    return {name[len(start):]: p for name, p in P.items() if name.startswith(start)}
 
 
 def stack_forward(P, cfg, x, cache=None):

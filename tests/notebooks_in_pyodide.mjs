@@ -6,10 +6,13 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [runtime, book, ...chapters] = process.argv.slice(2).map(argument => path.resolve(argument));
-const { loadPyodide } = await import(pathToFileURL(path.join(runtime, 'pyodide', 'pyodide.mjs')));
+const load = (...parts) => import(pathToFileURL(path.join(...parts)));
+const { loadPyodide } = await load(runtime, 'pyodide', 'pyodide.mjs');
+const { fasterMatmul } = await load(book, 'assets', 'live', 'matmul.js');
 
 for (const chapter of chapters) {
   const py = await loadPyodide({ indexURL: path.join(runtime, 'pyodide') + '/', packages: ['numpy'], env: { HOME: '/home/pyodide' } });
+  await fasterMatmul(py, fs.readFileSync(path.join(runtime, 'matmul.wasm')));
   const copy = (from, to) => fs.statSync(from).isDirectory()
     ? (py.FS.mkdirTree(to), fs.readdirSync(from).forEach(name => name === '__pycache__' || copy(path.join(from, name), `${to}/${name}`)))
     : py.FS.writeFile(to, fs.readFileSync(from));
@@ -22,7 +25,7 @@ for (const chapter of chapters) {
     id: cell.id, name: `Cell ${index + 1}`, code: [cell.source].flat().join(''), setup: cell.metadata.tags.includes('setup') }));
   for (let last = cells.length; last; last--) {
     if (outputs[cells[last - 1].id]) continue; // has run for one below
-    const todo = runner.plan(py.toPy(cells.slice(0, last))).toJs();
+    const todo = runner.plan(py.toPy(cells.slice(0, last)), py.toPy([cells[last - 1].id])).toJs();
     for (const [cell, imports] of todo) {
       if (imports.includes('matplotlib')) await py.loadPackage('matplotlib', { messageCallback() { } });
       now = cell;

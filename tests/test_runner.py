@@ -35,7 +35,7 @@ class Page:
         """Run cell `index`: (the cells that ran, what they showed)."""
         self.shown = []
         cells = [{"id": i, "name": f"Cell {i}", "code": code, "setup": i == 0} for i, code in enumerate(self.codes[:index + 1])]
-        todo = [cell for cell, _ in self.runner.plan(cells)]
+        todo = [cell for cell, _ in self.runner.plan(cells, [index])]
         loop = ThreadPoolExecutor(1)  # Playwright keeps a loop running in this thread
         for at in range(len(todo)):
             if not loop.submit(asyncio.run, self.runner.run()).result():

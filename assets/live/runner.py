@@ -263,21 +263,20 @@ def no_input(prompt=""):
     raise RuntimeError("input() does not work in the page: write the value into the code instead.")
 
 
-def plan(cells):
-    """Which units have to run for the last of these cells: [(its cell, what it imports)], kept in `queue`."""
-    found = units(cells)
+def plan(cells, wanted):
+    """The units that have to run for the wanted ones of these cells: [[its cell, what it imports]], kept in `queue`."""
+    found, chosen = units(cells), set()
     link(found)
-    queue[:], wanted = [], set()
 
     def want(unit):
         for other in unit.needs.values():
             if other.version not in left:
                 want(other)
-        wanted.add(id(unit))
+        chosen.add(id(unit))
     for unit in found:
-        if unit.cell == cells[-1]["id"]:
+        if unit.cell in wanted:
             want(unit)
-    queue[:] = [unit for unit in found if id(unit) in wanted]
+    queue[:] = [unit for unit in found if id(unit) in chosen]
     return [[unit.cell, sorted(unit.names.imports)] for unit in queue]
 
 

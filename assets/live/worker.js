@@ -1,4 +1,6 @@
 // Python lives here, so that the page never freezes; the page stops it by ending this worker.
+import { fasterMatmul } from './matmul.js';
+
 let runner, python;
 const say = (type, more) => postMessage({ type, ...more });
 
@@ -36,21 +38,22 @@ async function boot({ pyodide, files }) {
     early.set(pyodide + name, response);
   }
   const texts = ['runner.py', 'figures.py'].map(async name => [name, await (await fetch(files + name)).text()]);
-  const chapters = fetch(files + 'chapters.zip').then(response => response.arrayBuffer());
-  const both = await Promise.all([import(pyodide + 'pyodide.mjs'), import(pyodide + 'pyodide.asm.mjs')]);
-  python = await both[0].loadPyodide({ indexURL: pyodide, packages: ['numpy'], env: { HOME: '/home/pyodide' } });
+  const bytes = name => fetch(files + name).then(response => response.arrayBuffer());
+  const chapters = bytes('chapters.zip'), program = bytes('matmul.wasm');
+  const [{ loadPyodide }] = await Promise.all([import(pyodide + 'pyodide.mjs'), import(pyodide + 'pyodide.asm.mjs')]);
+  python = await loadPyodide({ indexURL: pyodide, packages: ['numpy'], env: { HOME: '/home/pyodide' } });
   if (!python.loadedPackages.numpy) throw new Error('numpy did not arrive whole');
-  python.runPython('import numpy');
+  await fasterMatmul(python, await program);
   for (const [name, text] of await Promise.all(texts)) python.FS.writeFile('/home/pyodide/' + name, text);
   python.unpackArchive(await chapters, 'zip', { extractDir: '/home/pyodide' });
   runner = python.pyimport('runner');
   runner.start((kind, data, text) => say('output', { kind, data, text }));
 }
 
-async function run(cells) {
+async function run(cells, wanted) {
   let ok = true, last = null;
-  const todo = python.toPy(cells);
-  for (const [cell, imports] of runner.plan(todo).toJs()) {
+  const all = python.toPy(cells), these = python.toPy(wanted), todo = runner.plan(all, these);
+  for (const [cell, imports] of todo.toJs()) {
     if (cell !== last) say('begin', { cell: last = cell });
     if (imports.includes('matplotlib') && !python.loadedPackages.matplotlib) {
       say('fetching', { what: 'matplotlib' });
@@ -64,7 +67,7 @@ async function run(cells) {
     ok &&= await runner.run();
     if (!ok) break;
   }
-  todo.destroy();
+  for (const proxy of [all, these, todo]) proxy.destroy();
   say('done', { ok });
 }
 
@@ -73,7 +76,7 @@ onmessage = async ({ data }) => {
     if (data.type === 'boot') {
       await Promise.race([boot(data), trouble]);
       say('ready');
-    } else await run(data.cells);
+    } else await run(data.cells, data.wanted);
   } catch (error) {
     say('failed', { text: String(error?.message ?? error).split('\n').filter(Boolean).pop() ?? 'no reason given' });
   }
