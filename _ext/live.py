@@ -37,8 +37,7 @@ def chapters(srcdir):
     return made.getvalue()
 
 
-def cells(app, docname):
-    path = Path(app.env.doc2path(docname))
+def cells(path):
     return json.loads(path.read_text(encoding="utf-8"))["cells"] if path.suffix == ".ipynb" else []
 
 
@@ -52,8 +51,8 @@ def prepare(app):
     if not app.config.live_runtime:
         return
     runtime = Path(app.config.live_runtime)
-    app.live_files = {path.name: path.read_bytes() for path in [*ASSETS.glob("*.py"), *ASSETS.glob("*.css"),
-                      *(ASSETS / f"{name}.js" for name in ("live", "worker", "matmul")), *(runtime / name for name in ("editor.js", "matmul.wasm"))]}
+    ours = [*ASSETS.glob("*.py"), *ASSETS.glob("*.css"), *(ASSETS / f"{name}.js" for name in ("live", "worker", "matmul"))]
+    app.live_files = {path.name: path.read_bytes() for path in [*ours, runtime / "editor.js", runtime / "matmul.wasm"]}
     app.live_files["chapters.zip"] = chapters(app.srcdir)
     sizes = {path.name: path.stat().st_size for path in (runtime / "pyodide").iterdir()}
     first = sum(size for name, size in sizes.items() if name.startswith(tuple(FIRST)))
@@ -62,6 +61,8 @@ def prepare(app):
         "files": f"_static/live-{digest(*(data for _, data in sorted(app.live_files.items())))}/",
         "pyodide": f"_static/pyodide-{runtime.name.rpartition('-')[2]}/",
         "first": first, "more": whole - first,
+        "exercises": json.dumps({path.stem: sum("check" in cell["metadata"].get("tags", []) for cell in cells(path))
+                                 for path in sorted(Path(app.srcdir).glob("chapters/*.ipynb"))}),
     }
 
 
@@ -69,7 +70,7 @@ def bars(app, doctree, docname):
     """Give the code cells their ids and buttons."""
     if not app.config.live_runtime:
         return
-    source = cells(app, docname)
+    source = cells(Path(app.env.doc2path(docname)))
     for number, cell in enumerate(parts(doctree, "cell_code"), 1):
         cell["ids"].append(source[cell["cell_index"]]["id"])
         tags = source[cell["cell_index"]]["metadata"].get("tags", [])
@@ -86,11 +87,9 @@ def script(app, pagename, templatename, context, doctree):
     root = context["pathto"]("", resource=True)
     data = app.live_data | {
         "files": root + app.live_data["files"], "pyodide": root + app.live_data["pyodide"],
-        "chapter": pagename.rpartition("/")[2] if cells(app, pagename) else "",
-        "source": root + f"_sources/{context.get('sourcename', '')}",
+        "chapter": pagename.rpartition("/")[2] if context["sourcename"].endswith(".ipynb") else "",
+        "source": root + f"_sources/{context['sourcename']}",
         "binder": binder(app.config.book_repository, app.config.book_branch, f"{pagename}.ipynb"),
-        "exercises": json.dumps({name.rpartition("/")[2]: count for name in sorted(app.env.found_docs)
-                                 if (count := sum("check" in c["metadata"].get("tags", []) for c in cells(app, name)))}),
     }
     attributes = " ".join(f'data-{name}="{escape(str(value))}"' for name, value in data.items())
     context["body"] += f'<script id="live" {attributes}>\n{(ASSETS / "start.js").read_text(encoding="utf-8")}</script>\n'

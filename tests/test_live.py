@@ -361,14 +361,25 @@ def test_going_offline_after_the_start_loses_nothing(live):
 @pytest.mark.parametrize("missing", ["**/pyodide.asm.wasm", "**/worker.js", "**/numpy-*.whl", "**/chapters.zip"])
 def test_a_download_that_fails_ends_in_a_sentence_and_the_other_ways(live, missing):
     live.page.context.route(missing, lambda route: route.abort())
+    live.page.evaluate("proveIt.page.binder = 'https://mybinder.org/v2/gh/owner/fork/main'")  # as in a copy on GitHub
     live.press("q29-proof")
     expect(live.state("q29-proof")).to_contain_text("Python could not start here", timeout=LONG)
+    assert live.state("q29-proof").get_by_role("link", name="open it on Binder").get_attribute("href").endswith("owner/fork/main")
     link = live.state("q29-proof").get_by_role("link", name="download this chapter")
     assert live.page.request.get(f"{live.site}/chapters/{link.get_attribute('href')}").ok
     assert live.output("q29-proof").inner_text().strip()  # the page is as it was
     live.page.context.unroute(missing)
     live.page.said.clear()
     live.run("q29-proof")
+
+
+def test_no_memory_for_python(live, book):
+    worker = next(book.glob("_static/live-*/worker.js")).read_text(encoding="utf-8")
+    full = "WebAssembly.instantiateStreaming = WebAssembly.instantiate = async () => { throw new RangeError('out of memory'); };\n"
+    live.page.route("**/worker.js", lambda route: route.fulfill(body=full + worker, content_type="text/javascript"))
+    live.press("q29-proof")
+    expect(live.state("q29-proof")).to_contain_text("Python could not start here (out of memory). You can download this chapter", timeout=LONG)
+    live.page.said.clear()
 
 
 def test_the_runner_itself_cannot_be_fetched(live):
