@@ -3,6 +3,8 @@
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 READY = @$(PYTHON) tools/environment.py requirements.txt
+# Dependabot reads these in the first lines of requirements.txt, and compiles with them too.
+PINNED_FOR := --universal --python-version 3.11
 export OPENBLAS_NUM_THREADS = 1
 
 .PHONY: help book serve test lab chapter outputs bench pins clean
@@ -44,8 +46,10 @@ pins:     ## bring every pinned version up to date
 	$(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@for f in requirements tests/requirements; do \
-	  $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \
-	    --no-emit-find-links --custom-compile-command "make pins" $$f.in -o $$f.txt || exit 1; done
+	  $(BIN)/python -m uv pip compile --quiet --upgrade $(PINNED_FOR) --no-emit-index-url --no-emit-find-links \
+	    --custom-compile-command "make pins  # uv pip compile $(PINNED_FOR)" $$f.in -o $$f.txt || exit 1; done
+	@{ sed -n '/^#/p' .binder/requirements.txt; grep -E '^(matplotlib|numpy)==' requirements.txt; } >.binder/pins
+	@mv .binder/pins .binder/requirements.txt
 
 clean:    ## remove .venv and everything built
 	@rm -rf .venv _build .pytest_cache

@@ -25,7 +25,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line.strip() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line.strip()]
 PIP_LINES = [command for command in COMMANDS if not command.startswith("make ")]
 CHAPTER = next(ROOT.glob("chapters/q*.ipynb")).relative_to(ROOT)
-CHANGED = [CHAPTER, "assets/book.css", "index.md", "_toc.yml", "requirements.txt", "tests/requirements.txt"]  # by the tests below
+CHANGED = [CHAPTER, "assets/book.css", "index.md", "_toc.yml",  # by the tests below
+           "requirements.txt", "tests/requirements.txt", ".binder/requirements.txt"]
 BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)
 
 
@@ -176,6 +177,7 @@ def test_make_pins_pins_every_version(house):
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("requirements", "tests/requirements"):
         check_pins(house / f"{name}.in", house / f"{name}.txt")
+    check_binder(house)
 
 
 def test_the_pip_lines_work_without_make(tmp_path):
@@ -358,13 +360,18 @@ def test_every_file_that_the_readme_links_to_is_there():
     assert not [link for link in links if not (ROOT / link).is_file()]
 
 
-def test_binder_installs_the_same_versions():
-    """Binder reads its own folder alone, and without runtime.txt it takes a Python that is too old."""
-    pinned = (ROOT / "requirements.txt").read_text().splitlines()
-    wanted = [line for line in (ROOT / ".binder" / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+def check_binder(folder):
+    """Binder reads its own folder alone, so the same versions stand there once more."""
+    pinned = (folder / "requirements.txt").read_text().splitlines()
+    wanted = [line for line in (folder / ".binder" / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
     assert {line.partition("==")[0] for line in wanted} == {"numpy", "matplotlib"}
     for line in wanted:
         assert line in pinned, f"{line} in .binder/requirements.txt: write the version that requirements.txt pins"
+
+
+def test_binder_installs_the_same_versions():
+    check_binder(ROOT)
+    # without runtime.txt Binder takes a Python that is too old
     assert re.fullmatch(r"python-3\.1[1-4]\n", (ROOT / ".binder" / "runtime.txt").read_text())
 
 
