@@ -109,6 +109,16 @@ def test_make_test_collects_every_test(house):
         assert path.name in done.stdout
 
 
+def test_tests_of_one_group_stay_in_one_worker(tmp_path):
+    """Else each worker builds what one could share: pytest and pytest-xdist have to fit."""
+    (tmp_path / "test_group.py").write_text("import pytest\n@pytest.mark.xdist_group('one')\n"
+                                            "@pytest.mark.parametrize('n', range(6))\ndef test(n): pass\n")
+    done = subprocess.run([sys.executable, "-m", "pytest", "-v", "-c", os.devnull, "--rootdir=.", "-n", "2", "--dist", "loadgroup"],
+                          cwd=tmp_path, capture_output=True, text=True, env=environment(tmp_path))
+    assert "6 passed" in done.stdout
+    assert len(set(re.findall(r"\[(gw\d)\]", done.stdout))) == 1, done.stdout
+
+
 def asks_lab(command, house):
     """Start JupyterLab with a command of the README, ask it for a chapter over HTTP, stop it."""
     port = free_port()
