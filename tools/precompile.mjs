@@ -18,14 +18,14 @@ LEFT_OUT = re.compile(
     r"/tests?/|/include/|\\.pyi$|\\.a$|/f2py/|_tests?\\.cpython|sample_data/|mpl-data/images/|pdfcorefonts/|fonts/afm/|"
     r"fontlist\\.json|DejaVuSerif|DejaVuSansMono-|web_backend/|_tkagg|PIL/_(imagingft|imagingcms|webp|avif|imagingmath|imagingmorph)\\.")
 
-def compiled():
+def compiled(optimize):
     with zipfile.ZipFile("/in.zip") as old, zipfile.ZipFile("/out.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new:
         for info in old.infolist():
             name, data = info.filename, old.read(info)
             if name.endswith("/") or LEFT_OUT.search("/" + name):
                 continue
             if name.endswith(".py"):
-                code = compile(data, name, "exec", dont_inherit=True, optimize=0)
+                code = compile(data, name, "exec", dont_inherit=True, optimize=optimize)
                 name, data = name + "c", boot._code_to_hash_pyc(code, util.source_hash(data), checked=False)
             new.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, 9)  # no date
 
@@ -33,9 +33,9 @@ def added(name, text):
     with zipfile.ZipFile("/out.zip", "a") as wheel:
         wheel.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED, 9)
 `);
-const compile = data => {
+const compile = (data, optimize = 0) => {
   py.FS.writeFile('/in.zip', data);
-  py.globals.get('compiled')();
+  py.globals.get('compiled')(optimize);
   return py.FS.readFile('/out.zip');
 };
 const store = (name, data) => fs.writeFileSync(out + name, data);
@@ -45,7 +45,8 @@ store('python_stdlib.zip', compile(fs.readFileSync(release + 'python_stdlib.zip'
 const wheels = Object.values(lock.packages);
 const put = (wheel, data) => { store(wheel.file_name, data); wheel.sha256 = sha256(data); };
 const writeLock = () => store('pyodide-lock.json', JSON.stringify(lock));
-for (const wheel of wheels) put(wheel, compile(fs.readFileSync(release + wheel.file_name)));
+// matplotlib fills in its docstrings when it is imported, which takes a third of that time: leave them out.
+for (const wheel of wheels) put(wheel, compile(fs.readFileSync(release + wheel.file_name), wheel.name === 'matplotlib' ? 2 : 0));
 writeLock();
 
 // matplotlib looks through all fonts when it is first imported: do that here, once.
