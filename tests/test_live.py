@@ -1,7 +1,6 @@
 """Python in the page: the book's own runtime in a real browser, offline, the way a reader uses it."""
 import gzip
 import inspect
-import json
 import re
 
 import nbformat
@@ -61,9 +60,13 @@ class Live:
         self.page.keyboard.press("Control+a")
         self.page.keyboard.insert_text(code)
 
-    def answer(self, stub, code):
-        self.write(stub, code)
+    def enter(self, id, code):
+        """Put this code into the cell and run it."""
+        self.write(id, code)
         self.page.keyboard.press("Shift+Enter")
+
+    def answer(self, stub, code):
+        self.enter(stub, code)
         check = stub.replace("stub", "check")
         expect(self.state(check)).to_contain_text(re.compile("done|stopped|not run"), timeout=LONG)
         return self.output(check).inner_text()
@@ -242,19 +245,16 @@ def test_a_syntax_error_in_an_answer_is_shown_under_the_answer(live):
     ("x = [bytearray(10**9) for _ in range(9)]", ["MemoryError"]),
 ])
 def test_other_mistakes_end_in_words_and_python_goes_on(live, code, words):
-    live.write("q29-proof", code)
-    live.page.keyboard.press("Shift+Enter")
+    live.enter("q29-proof", code)
     expect(live.state("q29-proof")).to_contain_text("stopped with an error", timeout=LONG)
     said = live.output("q29-proof").inner_text()
     assert all(word in said for word in words) and "runner.py" not in said, said
-    live.write("q29-proof", "6 * 7")
-    live.page.keyboard.press("Shift+Enter")
+    live.enter("q29-proof", "6 * 7")
     expect(live.output("q29-proof")).to_have_text("42", timeout=LONG)
 
 
 def test_an_endless_loop_is_stopped_and_python_comes_back(live):
-    live.write("q29-proof", "n = 0\nwhile True:\n    n += 1\n    if n % 1_000_000 == 0: print(n)")
-    live.page.keyboard.press("Shift+Enter")
+    live.enter("q29-proof", "n = 0\nwhile True:\n    n += 1\n    if n % 1_000_000 == 0: print(n)")
     expect(live.output("q29-proof")).to_contain_text("1000000", timeout=LONG)
     frames = live.page.evaluate("""new Promise(done => {
         let n = 0; const start = performance.now();
@@ -265,23 +265,20 @@ def test_an_endless_loop_is_stopped_and_python_comes_back(live):
     button = live.cell("q29-proof").get_by_role("button", name="Stop cell 2")
     button.click()
     expect(live.state("q29-proof")).to_have_text("stopped")
-    live.write("q29-proof", "print('back')")
-    live.page.keyboard.press("Shift+Enter")
+    live.enter("q29-proof", "print('back')")
     expect(live.output("q29-proof")).to_have_text("back", timeout=LONG)
 
 
 def test_ten_megabytes_of_prints_are_cut(live):
-    live.write("q29-proof", "for i in range(100_000): print('x' * 99)")
-    live.page.keyboard.press("Shift+Enter")
+    live.enter("q29-proof", "for i in range(100_000): print('x' * 99)")
     expect(live.state("q29-proof")).to_contain_text("done", timeout=LONG)
     said = live.output("q29-proof").text_content()
     assert 190_000 < len(said) < 210_000 and said.rstrip().endswith("... and more, which is not shown.")
 
 
 def test_html_of_a_cell_runs_no_script(live):
-    live.write("q29-proof", "class X:\n    def _repr_html_(self):\n        return '<b>bold</b><img src=data:, onerror=\"window.bad = 1\">"
+    live.enter("q29-proof", "class X:\n    def _repr_html_(self):\n        return '<b>bold</b><img src=data:, onerror=\"window.bad = 1\">"
                             "<script>window.bad = 2</script>'\nX()")
-    live.page.keyboard.press("Shift+Enter")
     expect(live.output("q29-proof").locator("b")).to_have_text("bold", timeout=LONG)
     assert live.page.evaluate("window.bad") is None
 
@@ -297,8 +294,7 @@ def test_what_is_shown_is_announced(live):
 
 def test_the_readers_code_survives_a_reload_in_mid_run_and_is_undone_by_reset(live):
     code = "import time\nwhile True: time.sleep(.1)"
-    live.write("q29-stub", code)
-    live.page.keyboard.press("Shift+Enter")
+    live.enter("q29-stub", code)
     expect(live.state("q29-stub")).to_contain_text("running", timeout=LONG)
     live.page.reload()
     assert live.cell("q29-stub").locator(".cell_input pre").text_content() == code
@@ -442,8 +438,7 @@ def test_everything_by_keyboard(live):
 def test_accessibility_of_a_page_in_use(browser, site, width, scheme):
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     live = Live(context.new_page(), site)
-    live.write("q29-proof", "def f(x):  # a comment\n    return 'text', 1\n\nprint(f(2))\n1 / 0")
-    live.page.keyboard.press("Shift+Enter")
+    live.enter("q29-proof", "def f(x):  # a comment\n    return 'text', 1\n\nprint(f(2))\n1 / 0")
     expect(live.state("q29-proof")).to_contain_text("stopped with an error", timeout=LONG)
     live.run("q29-check")
     assert live.page.evaluate("document.documentElement.scrollWidth") <= width
