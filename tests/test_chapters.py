@@ -32,6 +32,8 @@ parse = functools.cache(MarkdownIt("commonmark").enable("table").use(dollarmath_
 PARTS = {tag: (kind.lower(), re.findall(r"`([\w-]+)`", after), heading.strip("` "))
          for tag, kind, after, heading in re.findall(r"^\| `([\w-]+)` \| (Markdown|code) \|([^|]*)\|([^|]*)\|",
                                                      (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M)}
+SETUP = next(cell.source for cell in outputs.read(ROOT / "assets" / "template" / "chapter.ipynb").cells
+             if "setup" in cell.metadata.tags).partition("\n\n")[0]  # how every chapter begins its code
 WIDTH = 76  # characters of a code line
 WITH_IDS = ("rubric", "traps", "followup", "quiz")
 
@@ -278,9 +280,9 @@ def figures(c):
 
 def setup(c):
     for cell in c.tagged("setup"):
-        if not re.match(r"""import os\nos\.environ\["OPENBLAS_NUM_THREADS"\] = "1\"""", cell.source):
-            yield ('the `setup` cell must begin with `import os` and `os.environ["OPENBLAS_NUM_THREADS"] = "1"`: '
-                   "NumPy reads it when imported")
+        if cell.source.partition("\n\n")[0] != SETUP:
+            yield ("the `setup` cell must begin as the template's does, before anything is imported: the number of BLAS "
+                   f"threads, and what to do where a chapter was opened alone:\n{SETUP}\n")
 
 
 def code_width(c):
@@ -610,6 +612,7 @@ FAULTS = {  # what is wrong: (how to plant it, what every sentence that comes ba
     "a figure without a picture": (put("figure", outputs=[stream("none")]), "shows no picture"),
     "a picture in a proof": (add_output("display_data", data={"image/png": ""}), "shows a picture|needs alt text"),
     "many BLAS threads": (edit("setup", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "the `setup` cell must begin"),
+    "a setup that imports first": (edit("setup", r"\A", "import numpy as np\n"), "the `setup` cell must begin"),
     "a long line of code": (edit("proof", r"\A", "# " + "wide" * 20 + "\n"), "has 82 characters in line 1; keep code to 76"),
     "outputs stripped": (put("quiz-proof", outputs=[]), f"has no stored output|{NUMBER_MISSING}"),
     "execution count null": (put("setup", execution_count=None), "execution counts are not 1 to n"),

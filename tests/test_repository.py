@@ -1,11 +1,15 @@
 """Links to the repository lead to this copy's own, and nowhere where there is none."""
+import json
 import os
+import re
 import subprocess
 import sys
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT, copy_of_the_repository
+from nbclient import NotebookClient
 
 sys.path.append(str(ROOT / "_ext"))
 import repository  # noqa: E402
@@ -55,3 +59,37 @@ def test_a_built_book(url, tmp_path):
     links = {link["href"] for link in chapter.find_all("a", href=True)}
     assert bool(url) == (binder in links) == any(link.startswith(f"{FORK}/issues/new") for link in links)
     assert bool(url) == any("mybinder" in link for link in links)
+    colab = "https://colab.research.google.com/github/owner/fork/blob/main/chapters/q29-layer-normalization.ipynb"
+    assert bool(url) == (colab in links)
+    there, placeholder = f"git clone --depth 1 {FORK} book", "git clone --depth 1 https://github.com/OWNER/NAME book"
+    download = (copy / "_build" / "html" / "_sources" / "chapters" / "q29-layer-normalization.ipynb").read_text(encoding="utf-8")
+    for text in (download, chapter.get_text()):
+        assert (there in text, placeholder in text) == (bool(url), not url)
+    json.loads(download)
+
+
+def test_a_chapter_opened_alone_says_in_a_sentence_how_to_get_the_rest(tmp_path):
+    """As in Colab, or with one downloaded file: what the first cell says is done to the letter, and the chapter runs."""
+    nb = nbformat.read(ROOT / "chapters" / "q29-layer-normalization.ipynb", as_version=4)
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    upstream = copy_of_the_repository(tmp_path / "upstream")
+    for command in ("init -q", "add .", "-c user.name=a -c user.email=a@example.org commit -qm a"):
+        subprocess.run(["git", *command.split()], cwd=upstream, check=True)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    client = NotebookClient(nb, allow_errors=True, resources={"metadata": {"path": alone}})
+    run = lambda source, number: client.execute_cell(nbformat.v4.new_code_cell(source), number).outputs
+    with client.setup_kernel():
+        said = run(code[0].source, 0)
+        sentence, *lines = said[0].text.splitlines()
+        assert sentence == ("UsageError: The files beside this chapter are missing. Run these two lines in a new cell, "
+                            "then this cell again:")
+        assert "Traceback" not in str(said)
+        fetch = "\n".join(lines).replace("--depth 1 https://github.com/OWNER/NAME", upstream.as_posix())
+        assert re.fullmatch(r"!git clone \S+ book\n%cd book/chapters", fetch), lines
+        run(fetch, 1)
+        assert run(code[0].source, 2) == []
+        check = next(cell for cell in code if "check" in cell.metadata.tags)
+        stub = code[code.index(check) - 1]
+        assert run(stub.source, 3) == []
+        assert [output.data for output in run(check.source, 4)] == [output.data for output in check.outputs]
