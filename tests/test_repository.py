@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from urllib.parse import parse_qsl, urlsplit
 
 import nbformat
 import pytest
@@ -48,7 +49,7 @@ def test_binder_opens_the_chapter_where_it_can():
 def test_a_built_book(url, tmp_path):
     copy = copy_of_the_repository(tmp_path / "copy")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "BOOK_"))}
-    done = subprocess.run([sys.executable, "tools/book.py"], cwd=copy, env=environment | {"BOOK_REPOSITORY_URL": url},
+    done = subprocess.run([sys.executable, "tools/book.py"], cwd=copy, env=environment | {"BOOK_REPOSITORY_URL": url, "BOOK_HUB_URL": url and "https://hub.example.org"},
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     pages = {path: path.read_text(encoding="utf-8") for path in (copy / "_build" / "html").rglob("*.html")}
@@ -61,6 +62,9 @@ def test_a_built_book(url, tmp_path):
     assert bool(url) == any("mybinder" in link for link in links)
     colab = "https://colab.research.google.com/github/owner/fork/blob/main/chapters/q29-layer-normalization.ipynb"
     assert bool(url) == (colab in links)
+    hub = "https://hub.example.org/hub/user-redirect/git-pull?"
+    assert [dict(parse_qsl(urlsplit(link).query)) for link in links if link.startswith(hub)] == [
+        {"repo": FORK, "branch": "main", "urlpath": "lab/tree/fork/chapters/q29-layer-normalization.ipynb"}] * bool(url)
     there, placeholder = f"git clone --depth 1 {FORK} book", "git clone --depth 1 https://github.com/OWNER/NAME book"
     download = (copy / "_build" / "html" / "_sources" / "chapters" / "q29-layer-normalization.ipynb").read_text(encoding="utf-8")
     for text in (download, chapter.get_text()):

@@ -1,7 +1,7 @@
 """Start a chapter from assets/template (`make chapter NAME=q99-short-name`).
 
-Copies the notebook, its self-check and the answers that test the self-check, and enters the chapter at the end of
-_toc.yml. A name that cannot be used changes nothing.
+Copies the notebook, its self-check and the answers that test the self-check, and enters the chapter in _toc.yml, after
+the last one. A name that cannot be used changes nothing.
 """
 import re
 import sys
@@ -24,11 +24,12 @@ def start(name):
     taken = [*ROOT.glob(f"chapters/q{number}-*.ipynb"), *(path for path in files if path.exists())]
     if taken:
         sys.exit(f"Question {number} has {taken[0].relative_to(ROOT)} already: work on that file, or take another number.")
-    toc = TOC.read_text(encoding="utf-8").rstrip("\n")
+    toc = TOC.read_text(encoding="utf-8")
     for path, template in files.items():
         text = (TEMPLATE / template).read_text(encoding="utf-8")
         path.write_text(text.replace("NN", number), encoding="utf-8", newline="\n")
-    TOC.write_text(f"{toc}\n      - file: chapters/{name}\n", encoding="utf-8", newline="\n")
+    toc = re.sub(r"(?s)(.*- file: chapters/\S+\n)", rf"\1      - file: chapters/{name}\n", toc)
+    TOC.write_text(toc, encoding="utf-8", newline="\n")
     return [*files, TOC]
 
 
