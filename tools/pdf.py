@@ -22,7 +22,7 @@ PAGE = PDF.with_suffix(".html")  # the whole book, ready to print
 HOME = "html/index.html"  # pages are named as PAGE sees them
 PLACE = "<!-- tools/pdf.py puts the link to the PDF here -->"  # in index.md
 LINK = '<p>Or read it on paper: <a href="{name}">the whole book as one PDF</a> ({pages} pages, {size:.1f} MB).</p>'
-RUNS = """<p>This is the book on paper. At <a href="{url}">{url}</a> it runs: every cell has a Run button, and the check of an
+RUNS = """<p>This is the book on paper. To run it, begin at <a href="{url}">{url}</a>: every cell has a Run button, and the check of an
 exercise names your mistake.</p>"""
 
 
@@ -45,7 +45,7 @@ def article(page):
     text["id"] = anchor(page)
     for tag in text.select("script, .headerlink, .live-bar"):
         tag.decompose()
-    for span in text.select("pre span:is(:not([class]), .n, .p, .w)"):  # nothing is seen of them: half of the file
+    for span in text.select("pre span:is(:not([class]), .n, .p, .w)"):  # drawn like the code around them, and a quarter of the file
         span.unwrap()
     for section in text.find_all("section"):  # keeps its id, by which the style sheet knows it: links go to the heading
         section.find(["h1", "h2", "h3", "h4"])["id"] = anchor(page, section["id"])
@@ -91,6 +91,7 @@ def whole():
 def draw(page):
     """Print twice: the contents need the pages on which the chapters begin, and those are known once it is printed."""
     page.goto(PAGE.as_uri(), wait_until="load")
+    page.evaluate("document.fonts.ready.then(() => true)")
     for _ in range(2):
         page.pdf(path=PDF, prefer_css_page_size=True, print_background=True, tagged=True, outline=True)
         with pikepdf.open(PDF) as pdf:
