@@ -7,7 +7,7 @@ READY = @$(PYTHON) tools/environment.py requirements.txt
 PINNED_FOR := --universal --python-version 3.11
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: help book serve test lab chapter outputs bench pins clean
+.PHONY: help book serve pdf test lab chapter outputs bench pins clean
 
 help:     ## show this list
 	@sed -n 's/^\([a-z]*\):\( *\)## /  make \1\2/p' Makefile
@@ -20,6 +20,11 @@ serve:    ## build the book and serve it on this machine, with Python in its pag
 	$(READY)
 	@$(BIN)/python tools/book.py
 	@$(BIN)/python tools/serve.py $(ARGS)
+
+pdf:      ## build the book and print the path of its PDF (needs Chromium or Chrome)
+	$(READY) tests/requirements.txt
+	@$(BIN)/python tools/book.py
+	@$(BIN)/python tools/pdf.py
 
 test:     ## test every promise; make test ARGS="-k quiz" runs a part
 	$(READY) tests/requirements.txt

@@ -13,12 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported
 sys.path[:0] = [str(ROOT / "chapters"), str(ROOT / "tools")]
+import chromium  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 from serve import Handler, Server  # noqa: E402
 
-BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
 POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
           "img-src 'self' data:; connect-src 'self'; worker-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'")
 
@@ -55,23 +53,12 @@ def site(book):
         server.shutdown()
 
 
-def installed():
-    """The path of a Chromium on this machine, or None."""
-    if found := next(filter(None, map(shutil.which, BROWSERS)), None):
-        return found
-    with sync_playwright() as playwright:  # perhaps Playwright has fetched its own
-        own = playwright.chromium.executable_path
-    return own if Path(own).exists() else None
-
-
 @pytest.fixture(scope="session")
 def browser():
-    path = installed()
+    path = chromium.installed()
     if not path:
-        missing = ("no Chromium: install it (Debian: apt install chromium; anywhere: "
-                   ".venv/bin/python -m playwright install chromium)")
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=QUIET) as browser:
+        pytest.fail(chromium.MISSING) if os.environ.get("CI") else pytest.skip(chromium.MISSING)
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=chromium.QUIET) as browser:
         yield browser
 
 

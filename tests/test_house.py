@@ -102,6 +102,13 @@ def test_make_alone_lists_the_commands(house):
     assert re.findall(r"^  make (\w+) +\S", listed, re.MULTILINE) == targets
 
 
+def test_make_pdf_builds_the_book_and_prints_it(house):
+    """With what the tests need, Playwright among it; test_pdf.py prints."""
+    typed = run("make --dry-run pdf", house).stdout
+    assert re.findall(r"tools/\S+\.py|\S*requirements\.txt", typed) == [
+        "tools/environment.py", "requirements.txt", "tests/requirements.txt", "tools/book.py", "tools/pdf.py"]
+
+
 def test_make_test_collects_every_test(house):
     done = run("make test ARGS=--collect-only", house)
     assert done.returncode == 0, done.stdout + done.stderr
