@@ -1,4 +1,5 @@
 """The chapters in JupyterLab, in a real browser, the way a reader uses them: started as `make lab` does, on a copy."""
+import re
 import sys
 from pathlib import Path
 
@@ -24,12 +25,15 @@ class Lab:
     """JupyterLab as a reader drives it."""
 
     def __init__(self, page, site, folder):
-        self.page, self.folder = listen(page, site), folder
+        self.page, self.folder, self.path = listen(page, site), folder, None
         page.set_default_timeout(LONG)
         page.goto(f"{site}/lab?token=x")
 
     def open(self, path):
-        """Open a chapter from the file browser."""
+        """Open a chapter from the file browser; the one before it is saved and closed."""
+        if self.path:
+            self.save()
+            self.close()
         self.path, self.stored = self.folder / path.name, nbformat.read(path, 4).cells
         self.page.locator(".jp-DirListing-item").filter(has_text=path.name).dblclick()
         self.notebook = self.page.locator(".jp-NotebookPanel:visible")
@@ -37,7 +41,7 @@ class Lab:
         self.ready()
 
     def ready(self):
-        expect(self.cells).to_have_count(len(self.stored), timeout=LONG)
+        expect(self.cells).to_have_count(len(self.stored), timeout=5 * LONG)  # they appear when the browser is idle
         expect(self.notebook.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "idle", timeout=LONG)
 
     def tagged(self, *tags):
@@ -66,9 +70,11 @@ class Lab:
         expect(self.page.locator(".lm-TabBar-tab.jp-mod-current.jp-mod-dirty")).to_have_count(0, timeout=LONG)
 
     def close(self):
-        self.page.keyboard.press("Control+Shift+q")  # close and shut down
+        """Close the chapter and shut its kernel down."""
+        self.page.keyboard.press("Control+Shift+q")
         self.page.get_by_role("button", name="Ok", exact=True).click()
         expect(self.page.locator(".jp-NotebookPanel")).to_have_count(0, timeout=LONG)
+        self.path = None
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +89,16 @@ def lab(browser, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def quiet(lab):
-    """Nothing went wrong, and nobody else was asked."""
+    """Nothing went wrong, nobody else was asked, and the reader neither."""
     yield
     assert not lab.page.said and not lab.page.asked
+    assert not lab.page.locator(".Toastify__toast").all_inner_texts()
+
+
+def test_the_chapters_are_listed_by_their_whole_names(lab):
+    names = lab.page.locator(".jp-DirListing-itemText").filter(has_text=".ipynb")
+    expect(names).to_have_text([path.name for path in CHAPTERS])
+    expect(lab.page.get_by_text("Modified", exact=True)).to_be_hidden()
 
 
 # --- all chapters ----------------------------------------------------------------------------------------------------
@@ -94,9 +107,7 @@ def quiet(lab):
 def chapter(lab, request):
     """A chapter, opened from the file browser."""
     lab.open(request.param)
-    yield lab
-    lab.save()
-    lab.close()
+    return lab
 
 
 def test_the_stored_figures_and_reports_are_shown_before_anything_is_run(chapter):
@@ -133,6 +144,13 @@ def test_folded_parts_unfold(chapter):
     expect(points.first).to_be_visible()
 
 
+def test_a_link_leads_to_its_claim(chapter):
+    link = chapter.tagged("answer")[0].get_by_role("link", name="claim").last
+    link.click()
+    heading = chapter.notebook.get_by_role("heading", name=re.compile(link.inner_text() + ":", re.I))
+    expect(heading).to_be_in_viewport()
+
+
 def text(path):
     """A chapter in normal form; of a figure only that it is one, because pictures differ between processors."""
     notebook = nbformat.read(path, 4)
@@ -161,9 +179,7 @@ def exercise(lab):
     lab.open(FIRST)
     lab.cell("q29-setup").locator(".cm-content").click()
     lab.run()
-    yield lab
-    lab.save()
-    lab.close()
+    return lab
 
 
 def test_an_exercise_names_a_mistake_and_passes_a_right_answer(exercise):
