@@ -14,8 +14,7 @@ from nbformat.sign import NotebookNotary
 ROOT = Path(__file__).resolve().parent.parent
 
 if __name__ == "__main__":
-    with NotebookNotary() as notary:
-        for path in ROOT.glob("chapters/q*.ipynb"):
-            with contextlib.suppress(Exception):  # a broken notebook: JupyterLab says so when it is opened
-                notary.sign(nbformat.read(path, 4))
+    for path in ROOT.glob("chapters/q*.ipynb"):
+        with contextlib.suppress(Exception), NotebookNotary() as notary:  # JupyterLab says what cannot be read or written
+            notary.sign(nbformat.read(path, 4))
     main([f"--notebook-dir={ROOT / 'chapters'}", f"--LabApp.app_settings_dir={ROOT / 'assets' / 'lab'}", *sys.argv[1:]])
