@@ -33,7 +33,7 @@ test:     ## test every promise; make test ARGS="-k quiz" runs a part
 
 lab:      ## open the chapters in JupyterLab
 	$(READY)
-	@$(BIN)/python -m jupyterlab --notebook-dir=chapters $(ARGS)
+	@$(BIN)/python tools/lab.py $(ARGS)
 
 chapter:  ## start a chapter from the template: make chapter NAME=q99-short-name
 	$(READY)

@@ -1,11 +1,16 @@
 """What every test needs: the chapters' modules importable, one BLAS thread, and for some a built book and a browser."""
 
+import contextlib
 import functools
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -25,6 +30,37 @@ def copy_of_the_repository(to):
     """The files of this working tree, without what is made from them."""
     made = shutil.ignore_patterns(".git", ".venv", "_build", "__pycache__", ".*_cache", ".ipynb_checkpoints")
     return Path(shutil.copytree(ROOT, to, ignore=made))
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextlib.contextmanager
+def jupyterlab(command, folder, environment):
+    """Start JupyterLab in a folder with a command line, for a reader without settings; its address, as long as it runs."""
+    port, log = free_port(), folder.parent / "jupyterlab.log"
+    options = f"--no-browser --allow-root --port={port} --ServerApp.port_retries=0 --IdentityProvider.token=x"
+    command = f'{command} ARGS="{options}"' if command.startswith("make") else f"{command} {options}"
+    own = {name: str(folder.parent / name.lower()) for name in (
+        "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    with log.open("w") as said:
+        server = subprocess.Popen(command, shell=True, cwd=folder, env=environment | own, start_new_session=True,
+                                  stdout=said, stderr=subprocess.STDOUT)
+    try:
+        for _ in range(300):
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/api?token=x"):
+                break
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.2)
+        else:
+            raise AssertionError("JupyterLab did not answer within a minute")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
 
 
 @pytest.fixture(scope="session")

@@ -5,17 +5,15 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import ROOT, copy_of_the_repository
+from conftest import ROOT, copy_of_the_repository, free_port, jupyterlab
 
 sys.path.insert(0, str(ROOT / "tools"))
 import book as book_tool  # noqa: E402
@@ -127,37 +125,14 @@ def test_tests_of_one_group_stay_in_one_worker(tmp_path):
 
 
 def asks_lab(command, house):
-    """Start JupyterLab with a command of the README, ask it for a chapter over HTTP, stop it."""
-    port = free_port()
-    env = environment(house) | {"JUPYTER_CONFIG_DIR": str(house.parent / "jupyter"), "JUPYTER_RUNTIME_DIR": str(house.parent / "runtime")}
-    options = f"--no-browser --allow-root --port={port} --ServerApp.port_retries=0 --IdentityProvider.token=x"
-    command = f'{command} ARGS="{options}"' if command.startswith("make") else f"{command} {options}"
-    server = subprocess.Popen(command, shell=True, cwd=house, env=env, start_new_session=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        for _ in range(120):
-            time.sleep(0.5)
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/contents/{CHAPTER.name}?content=0&token=x") as answer:
-                    return answer.status
-            except urllib.error.HTTPError as error:
-                return error.code
-            except OSError:
-                assert server.poll() is None, server.stdout.read()
-        raise AssertionError("JupyterLab did not answer within a minute")
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+    """What JupyterLab, started with a command of the README, says to the question for a chapter."""
+    with jupyterlab(command, house, environment(house)) as lab, \
+            urllib.request.urlopen(f"{lab}/api/contents/{CHAPTER.name}?content=0&token=x") as answer:
+        return answer.status
 
 
 def test_make_lab_opens_the_chapters(house):
     assert asks_lab("make lab", house) == 200
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def test_make_serve_serves_the_book(house):
@@ -210,7 +185,7 @@ def test_the_pip_lines_work_without_make(tmp_path):
 def test_every_command_of_the_readme_is_run_above():
     assert sorted(set(COMMANDS) - set(PIP_LINES)) == ["make book", "make lab", "make outputs", "make pins", "make serve", "make test"]
     assert [re.sub(r"\S*python3?\b", "python", command).split()[:3] for command in PIP_LINES] == [
-        ["python", "-m", "venv"], ["python", "-m", "pip"], ["python", "tools/book.py"], ["python", "-m", "jupyterlab"]]
+        ["python", "-m", "venv"], ["python", "-m", "pip"], ["python", "tools/book.py"], ["python", "tools/lab.py"]]
 
 
 def test_ci_runs_the_readmes_test_command():
