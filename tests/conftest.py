@@ -1,6 +1,7 @@
 """What every test needs: the chapters' modules importable, one BLAS thread, and for some a built book and a browser."""
 
 import functools
+import hashlib
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ sys.path[:0] = [str(ROOT / "chapters"), str(ROOT / "tools")]
 from playwright.sync_api import sync_playwright  # noqa: E402
 from serve import Handler, Server  # noqa: E402
 
+OLDEST, NEWEST = 11, 14  # of the supported Python 3
 BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
@@ -27,6 +29,36 @@ def copy_of_the_repository(to):
     """The files of this working tree, without what is made from them."""
     made = shutil.ignore_patterns(".git", ".venv", "_build", "__pycache__", ".*_cache", ".ipynb_checkpoints")
     return Path(shutil.copytree(ROOT, to, ignore=made))
+
+
+@functools.cache
+def pythons():
+    """{minor version: its interpreter} of the supported Pythons on this machine, this one among them."""
+    found = {sys.version_info.minor: sys.executable}
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for minor in range(OLDEST, NEWEST + 1):
+        installed = [[str(folder / "bin" / "python")] for folder in sorted(versions.glob(f"3.{minor}.*"))]
+        for command in [[f"python3.{minor}"], ["py", f"-3.{minor}"], *installed]:
+            try:
+                asked = subprocess.run([*command, "-c", "import sys, ensurepip; print(sys.version_info.minor, sys.executable)"],
+                                       capture_output=True, text=True)
+            except OSError:
+                continue
+            if asked.returncode == 0 and asked.stdout.startswith(f"{minor} "):
+                found.setdefault(minor, asked.stdout.split(" ", 1)[1].strip())
+                break
+    return found
+
+
+def kept(name, made_from, make):
+    """A folder that make(folder) fills, kept on this machine for as long as it is made from the same bytes."""
+    folder = Path.home() / ".cache" / "prove-it" / f"{name}-{hashlib.sha256(made_from).hexdigest()[:10]}"
+    if not (folder / "ready").exists():
+        for old in folder.parent.glob(f"{name}-*"):
+            shutil.rmtree(old)
+        make(folder)
+        (folder / "ready").touch()
+    return folder
 
 
 @pytest.fixture(scope="session")
