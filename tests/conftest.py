@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import hashlib
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ import chromium  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 from serve import Handler, Server  # noqa: E402
 
+OLDEST, NEWEST = 11, 14  # of the supported Python 3
 POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
           "img-src 'self' data:; connect-src 'self'; worker-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'")
 
@@ -61,6 +63,36 @@ def jupyterlab(command, folder, environment):
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
+
+
+@functools.cache
+def pythons():
+    """{minor version: its interpreter} of the supported Pythons on this machine, this one among them."""
+    found = {sys.version_info.minor: sys.executable}
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for minor in range(OLDEST, NEWEST + 1):
+        installed = [[str(folder / "bin" / "python")] for folder in sorted(versions.glob(f"3.{minor}.*"))]
+        for command in [[f"python3.{minor}"], ["py", f"-3.{minor}"], *installed]:
+            try:
+                asked = subprocess.run([*command, "-c", "import sys, ensurepip; print(sys.version_info.minor, sys.executable)"],
+                                       capture_output=True, text=True)
+            except OSError:
+                continue
+            if asked.returncode == 0 and asked.stdout.startswith(f"{minor} "):
+                found.setdefault(minor, asked.stdout.split(" ", 1)[1].strip())
+                break
+    return found
+
+
+def kept(name, made_from, make):
+    """A folder that make(folder) fills, kept on this machine for as long as it is made from the same bytes."""
+    folder = Path.home() / ".cache" / "prove-it" / f"{name}-{hashlib.sha256(made_from).hexdigest()[:10]}"
+    if not (folder / "ready").exists():
+        for old in folder.parent.glob(f"{name}-*"):
+            shutil.rmtree(old)
+        make(folder)
+        (folder / "ready").touch()
+    return folder
 
 
 @pytest.fixture(scope="session")

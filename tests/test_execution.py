@@ -3,24 +3,20 @@
 nbval runs the chapters in processes of their own, with the settings of nbval.ini.
 """
 import functools
-import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import matplotlib.font_manager  # noqa: F401  a fresh machine builds its font cache here, not in a chapter's output
 import nbformat
 import pytest
+from conftest import NEWEST, OLDEST, ROOT, kept, pythons
 
-ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted((ROOT / "chapters").glob("q*.ipynb"))
 SECONDS = 20  # of processor time
 KERNELS = ["Haswell", "Nehalem", "SkylakeX"]  # of OpenBLAS: each sums in another order
 ELSEWHERE = "Nehalem"  # the one that another Python runs with, where there is one
-OLDEST, NEWEST = 11, 14  # of the supported Python 3
 PINS = [ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt"]
 
 
@@ -36,25 +32,6 @@ def nbval(*notebooks, python=sys.executable, **environment):
 
 # --- another Python: oldest and newest that this machine has ---------------------------------------
 
-@functools.cache
-def pythons():
-    """{minor version: its interpreter} of the supported Pythons on this machine, this one among them."""
-    found = {sys.version_info.minor: sys.executable}
-    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for minor in range(OLDEST, NEWEST + 1):
-        installed = [[str(folder / "bin" / "python")] for folder in sorted(versions.glob(f"3.{minor}.*"))]
-        for command in [[f"python3.{minor}"], ["py", f"-3.{minor}"], *installed]:
-            try:
-                asked = subprocess.run([*command, "-c", "import sys, ensurepip; print(sys.version_info.minor, sys.executable)"],
-                                       capture_output=True, text=True)
-            except OSError:
-                continue
-            if asked.returncode == 0 and asked.stdout.startswith(f"{minor} "):
-                found.setdefault(minor, asked.stdout.split(" ", 1)[1].strip())
-                break
-    return found
-
-
 def ends():
     return sorted({min(pythons()), max(pythons())} - {sys.version_info.minor})
 
@@ -66,14 +43,14 @@ def test_oldest_and_newest_python_are_here():
         pytest.skip(f"Python {name(missing)} could not be had on this machine; the chapters are run with {name(run)}")
 
 
+def executable(folder):
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
 def environment(minor):
     """A Python 3.minor with nothing but what a chapter needs, at the pinned versions; made once for these pins."""
-    key = hashlib.sha256(b"".join(path.read_bytes() for path in PINS)).hexdigest()[:10]
-    folder = Path.home() / ".cache" / "prove-it" / f"python3.{minor}-{key}"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not (folder / "ready").exists():
-        for old in folder.parent.glob(f"python3.{minor}-*"):
-            shutil.rmtree(old)
+    def make(folder):
+        python = executable(folder)
         subprocess.run([pythons()[minor], "-m", "venv", folder], check=True)
         pins = [part for path in PINS for part in ("-c", path)]
         installed = subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *pins,
@@ -81,8 +58,8 @@ def environment(minor):
         if installed.returncode:
             pytest.skip(f"no second environment, pip failed: {installed.stderr.strip().splitlines()[-1]}")
         subprocess.run([python, "-c", "import matplotlib.pyplot"], check=True)  # compiles, and builds the font cache
-        (folder / "ready").touch()
-    return python
+
+    return executable(kept(f"python3.{minor}", b"".join(path.read_bytes() for path in PINS), make))
 
 
 @pytest.mark.parametrize("minor", ends(), ids=lambda minor: f"python3.{minor}")

@@ -356,7 +356,7 @@ def check_binder(folder):
     """Binder reads its own folder alone, so the same versions stand there once more."""
     pinned = (folder / "requirements.txt").read_text().splitlines()
     wanted = [line for line in (folder / ".binder" / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
-    assert {line.partition("==")[0] for line in wanted} == {"numpy", "matplotlib"}
+    assert {line.partition("==")[0] for line in wanted} >= {"numpy", "matplotlib"}
     for line in wanted:
         assert line in pinned, f"{line} in .binder/requirements.txt: write the version that requirements.txt pins"
 

@@ -157,6 +157,12 @@ def test_the_python_is_one_that_the_readme_permits(path):
             assert set(versions) <= {f"3.{minor}" for minor in range(oldest, newest + 1)}
 
 
+def test_the_tests_have_binders_python():
+    python = (ROOT / ".binder" / "runtime.txt").read_text().strip().removeprefix("python-")
+    tested = [step["with"]["python-version"].split() for step in [*steps(BOOK, "book"), *steps(WEEKLY, "newest")] if "setup-python" in step.get("uses", "")]
+    assert len(tested) == 2 and all(python in versions for versions in tested)
+
+
 def test_the_cache_is_made_anew_with_what_it_is_made_from():
     cache = next(step["with"] for step in steps(BOOK) if step.get("uses", "").startswith("actions/cache@"))
     assert cache["path"] == "~/.cache/prove-it"
