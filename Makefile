@@ -54,7 +54,7 @@ pins:     ## bring every pinned version up to date
 	  $(BIN)/python -m uv pip compile --quiet --upgrade $(PINNED_FOR) --no-emit-index-url --no-emit-find-links \
 	    --custom-compile-command "make pins  # uv pip compile $(PINNED_FOR)" $$f.in -o $$f.txt || exit 1; done
 	@{ sed -n '/^#/p' .binder/requirements.txt; \
-	   sed -n 's/^\([a-z-]*==\).*/^\1/p' .binder/requirements.txt | grep -f - requirements.txt | grep -v "< '3.12'"; } >.binder/pins
+	   sed -n 's/^\([a-z0-9-]*==\).*/^\1/p' .binder/requirements.txt | grep -f - requirements.txt | grep -v "< '3.12'"; } >.binder/pins
 	@mv .binder/pins .binder/requirements.txt
 
 clean:    ## remove .venv and everything built

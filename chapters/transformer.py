@@ -462,7 +462,9 @@ def adam(P, grads, state, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
     (b1, b2), t = betas, state.get("t", 0) + 1
     state["t"] = t
     for name, g in grads.items():
-        m, v = state.setdefault(name, (np.zeros_like(g), np.zeros_like(g)))
+        if name not in state:
+            state[name] = np.zeros_like(g), np.zeros_like(g)
+        m, v = state[name]
         m += (1 - b1) * (g - m)
         v += (1 - b2) * (g * g - v)
         P[name] -= lr / (1 - b1**t) * m / (np.sqrt(v / (1 - b2**t)) + eps)

@@ -97,7 +97,7 @@ def kept(name, made_from, make):
 
 @pytest.fixture(scope="session")
 def book(tmp_path_factory):
-    """The built book's folder: built from a copy, so that a reader's own _build stays as it is."""
+    """The built book's folder: built from a copy, so that a reader's own _build stays as it is. Each worker builds it once."""
     copy = copy_of_the_repository(tmp_path_factory.mktemp("book") / "copy")
     done = subprocess.run([sys.executable, "tools/book.py"], cwd=copy, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

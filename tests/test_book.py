@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from conftest import ROOT
 from fontTools.ttLib import TTFont
 
-pytestmark = pytest.mark.xdist_group("book")  # one worker builds the book and keeps it
+pytestmark = pytest.mark.xdist_group("book")  # one worker reads the pages and keeps them
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 FILES = [page["file"] for part in TOC["parts"] for page in part["chapters"]]
 CHAPTERS = [file for file in FILES if file.startswith("chapters/")]

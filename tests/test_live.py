@@ -6,17 +6,16 @@ import re
 import nbformat
 import pytest
 import selfcheck
-from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from conftest import ROOT, listen
 from playwright.sync_api import expect
-from test_browser import RULES
+from test_browser import violations
 from test_selfcheck import answers
 
-pytestmark = pytest.mark.xdist_group("live")  # one worker builds the book and keeps it
 CHAPTERS = sorted(ROOT.glob("chapters/q*.ipynb"))
 FIRST = "q29-layer-normalization"
 LONG = 60_000  # ms: a busy machine is no fault of the page
+USED = pytest.mark.xdist_group("used")
 
 
 def code_cells(path):
@@ -85,19 +84,45 @@ def live(browser, site):
     context.close()
 
 
+@pytest.fixture(scope="module")
+def started(browser, site):
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    yield Live(context.new_page(), site)
+    context.close()
+
+
+@pytest.fixture
+def used(started):
+    """A page that several tests use one after the other: to start Python takes seconds. Their group is USED."""
+    yield started
+    expect(started.page.locator(".live-run", has_text="Stop")).to_have_count(0)  # nothing runs any more
+    started.quiet()
+
+
 # --- all six chapters ------------------------------------------------------------------------------------------------
 
-@pytest.fixture(scope="module", params=CHAPTERS, ids=lambda path: path.stem)
+# Press the Run buttons, one after the other; the message of the first that fails. What ran for another one is left out.
+PRESS = """async ids => {
+    for (const id of ids) {
+        const cell = document.getElementById(id), state = cell.querySelector('.live-state'), end = performance.now() + 300_000;
+        if (cell.querySelector(':scope > .cell_output:not(.old)')) continue;
+        cell.querySelector('.live-run').click();
+        while (!/^(done|stopped|not run|Python)/.test(state.textContent) && performance.now() < end)
+            await new Promise(next => setTimeout(next, 20));
+        if (!state.textContent.startsWith('done')) return `${id}: ${state.textContent}, ${cell.innerText}`;
+    }
+}"""
+
+
+@pytest.fixture(scope="module", params=[pytest.param(path, marks=pytest.mark.xdist_group(path.stem)) for path in CHAPTERS],
+                ids=lambda path: path.stem)
 def whole(browser, site, request):
-    """A chapter whose Run buttons were all pressed, from the first to the last; nothing of what it showed before is left."""
+    """A chapter whose cells all ran, the last one first: each brings what it needs, and prints what it prints in order."""
     context = browser.new_context()
     live = Live(context.new_page(), site, request.param.stem)
-    live.page.evaluate("document.querySelectorAll('.cell_output').forEach(old => old.append('old'))")
-    for id, cell in live.cells.items():
-        if "stub" not in cell.metadata.tags:  # its button is that of its check
-            live.press(id)
-    for id in live.cells:
-        expect(live.state(id)).to_contain_text("done", timeout=10 * LONG)
+    live.page.evaluate("document.querySelectorAll('.cell_output').forEach(output => output.classList.add('old'))")
+    buttons = [id for id, cell in live.cells.items() if "stub" not in cell.metadata.tags]  # its button is that of its check
+    assert not (failed := live.page.evaluate(PRESS, buttons[::-1])), failed
     yield live
     live.quiet()
     context.close()
@@ -112,7 +137,7 @@ def test_every_cell_prints_what_is_stored(whole):
     for id, cell in whole.cells.items():
         stored = [output.get("data", output) for output in cell.outputs]
         printed = "".join(output.get("text", "") for output in stored)
-        assert "old" not in whole.output(id).all_inner_texts(), id
+        assert not whole.cell(id).locator("> .old").count(), f"{id} shows what it showed before"
         expect(whole.output(id).locator(".stream pre")).to_have_count(int(bool(printed)))
         if printed:
             assert whole.output(id).locator(".stream pre").text_content() == printed, id
@@ -217,25 +242,28 @@ def test_only_what_a_cell_needs_runs_before_it(live):
     assert live.output("q29-check").inner_text().startswith("NOT ATTEMPTED YET")
 
 
-def test_an_exception_shows_the_readers_own_line_alone(live):
-    live.write("q29-proof", "def f(x):\n    return 1 / x\n\nrng = f(0)")
-    live.page.keyboard.press("Control+Enter")
-    expect(live.state("q29-proof")).to_contain_text("stopped with an error", timeout=LONG)
-    said = live.output("q29-proof").inner_text()
+@USED
+def test_an_exception_shows_the_readers_own_line_alone(used):
+    used.write("q29-proof", "def f(x):\n    return 1 / x\n\nrng = f(0)")
+    used.page.keyboard.press("Control+Enter")
+    expect(used.state("q29-proof")).to_contain_text("stopped with an error", timeout=LONG)
+    said = used.output("q29-proof").inner_text()
     assert "ZeroDivisionError" in said and 'File "Cell 2", line 2' in said and "return 1 / x" in said
     assert "runner" not in said and "pyodide" not in said
-    live.run("q29-proof-2", ends="not run: cell 2 above stopped with an error")
+    used.run("q29-proof-2", ends="not run: cell 2 above stopped with an error")
 
 
-def test_a_syntax_error_in_an_answer_is_shown_under_the_answer(live):
-    live.answer("q29-stub", "def layer_norm(x, gamma, beta, eps=1e-5)\n    return x")
-    assert "expected ':'" in live.output("q29-stub").inner_text()
-    expect(live.state("q29-check")).to_contain_text("above stopped with an error")
-    live.answer("q29-stub", "print('under another name')")
-    assert live.output("q29-stub").inner_text().strip() == "under another name"
-    assert "NameError: name 'layer_norm' is not defined" in live.output("q29-check").inner_text()
+@USED
+def test_a_syntax_error_in_an_answer_is_shown_under_the_answer(used):
+    used.answer("q29-stub", "def layer_norm(x, gamma, beta, eps=1e-5)\n    return x")
+    assert "expected ':'" in used.output("q29-stub").inner_text()
+    expect(used.state("q29-check")).to_contain_text("above stopped with an error")
+    used.answer("q29-stub", "print('under another name')")
+    assert used.output("q29-stub").inner_text().strip() == "under another name"
+    assert "NameError: name 'layer_norm' is not defined" in used.output("q29-check").inner_text()
 
 
+@USED
 @pytest.mark.parametrize("code, words", [
     ("for x in range(3)\n    print(x)", ["SyntaxError: expected ':'", 'File "Cell 2", line 1']),
     ("import scipy", ["ModuleNotFoundError", "Python's own modules, numpy and matplotlib, and no scipy"]),
@@ -244,50 +272,53 @@ def test_a_syntax_error_in_an_answer_is_shown_under_the_answer(live):
     ("def f(n): return f(n + 1)\nf(0)", ["RecursionError"]),
     ("x = [bytearray(10**9) for _ in range(9)]", ["MemoryError"]),
 ])
-def test_other_mistakes_end_in_words_and_python_goes_on(live, code, words):
-    live.enter("q29-proof", code)
-    expect(live.state("q29-proof")).to_contain_text("stopped with an error", timeout=LONG)
-    said = live.output("q29-proof").inner_text()
+def test_other_mistakes_end_in_words_and_python_goes_on(used, code, words):
+    used.enter("q29-proof", code)
+    expect(used.state("q29-proof")).to_contain_text("stopped with an error", timeout=LONG)
+    said = used.output("q29-proof").inner_text()
     assert all(word in said for word in words) and "runner.py" not in said, said
-    live.enter("q29-proof", "6 * 7")
-    expect(live.output("q29-proof")).to_have_text("42", timeout=LONG)
+    used.enter("q29-proof", "6 * 7")
+    expect(used.output("q29-proof")).to_have_text("42", timeout=LONG)
 
 
-def test_an_endless_loop_is_stopped_and_python_comes_back(live):
-    live.enter("q29-proof", "n = 0\nwhile True:\n    n += 1\n    if n % 1_000_000 == 0: print(n)")
-    expect(live.output("q29-proof")).to_contain_text("1000000", timeout=LONG)
-    frames = live.page.evaluate("""new Promise(done => {
+@USED
+def test_an_endless_loop_is_stopped_and_python_comes_back(used):
+    used.enter("q29-proof", "n = 0\nwhile True:\n    n += 1\n    if n % 1_000_000 == 0: print(n)")
+    expect(used.output("q29-proof")).to_contain_text("1000000", timeout=LONG)
+    frames = used.page.evaluate("""new Promise(done => {
         let n = 0; const start = performance.now();
         const frame = () => { n++; performance.now() - start < 1000 ? requestAnimationFrame(frame) : done(n); };
         frame();
     })""")
     assert frames > 10  # the page itself lives
-    button = live.cell("q29-proof").get_by_role("button", name="Stop cell 2")
+    button = used.cell("q29-proof").get_by_role("button", name="Stop cell 2")
     button.click()
-    expect(live.state("q29-proof")).to_have_text("stopped")
-    live.enter("q29-proof", "print('back')")
-    expect(live.output("q29-proof")).to_have_text("back", timeout=LONG)
+    expect(used.state("q29-proof")).to_have_text("stopped")
+    used.enter("q29-proof", "print('back')")
+    expect(used.output("q29-proof")).to_have_text("back", timeout=LONG)
 
 
-def test_ten_megabytes_of_prints_are_cut(live):
-    live.enter("q29-proof", "for i in range(100_000): print('x' * 99)")
-    expect(live.state("q29-proof")).to_contain_text("done", timeout=LONG)
-    said = live.output("q29-proof").text_content()
+@USED
+def test_ten_megabytes_of_prints_are_cut(used):
+    used.enter("q29-proof", "for i in range(100_000): print('x' * 99)")
+    expect(used.state("q29-proof")).to_contain_text("done", timeout=LONG)
+    said = used.output("q29-proof").text_content()
     assert 190_000 < len(said) < 210_000 and said.rstrip().endswith("... and more, which is not shown.")
 
 
-def test_html_of_a_cell_runs_no_script(live):
-    live.enter("q29-proof", "class X:\n    def _repr_html_(self):\n        return '<b>bold</b><img src=data:, onerror=\"window.bad = 1\">"
+@USED
+def test_html_of_a_cell_runs_no_script(used):
+    used.enter("q29-proof", "class X:\n    def _repr_html_(self):\n        return '<b>bold</b><img src=data:, onerror=\"window.bad = 1\">"
                             "<script>window.bad = 2</script>'\nX()")
-    expect(live.output("q29-proof").locator("b")).to_have_text("bold", timeout=LONG)
-    assert live.page.evaluate("window.bad") is None
+    expect(used.output("q29-proof").locator("b")).to_have_text("bold", timeout=LONG)
+    assert used.page.evaluate("window.bad") is None
 
 
-def test_what_is_shown_is_announced(live):
-    live.run("q29-proof")
-    expect(live.page.locator(".live-speaker")).to_contain_text("Cell 2 is done.")
-    expect(live.page.locator(".live-speaker")).to_contain_text("0")
-    assert live.page.locator(".live-speaker").get_attribute("role") == "status"
+@USED
+def test_what_is_shown_is_announced(used):
+    used.enter("q29-proof", "print('seen')")
+    expect(used.page.locator(".live-speaker")).to_have_text("Cell 2 is done. seen", timeout=LONG)
+    assert used.page.locator(".live-speaker").get_attribute("role") == "status"
 
 
 # --- the reader's work -----------------------------------------------------------------------------------------------
@@ -443,6 +474,5 @@ def test_accessibility_of_a_page_in_use(browser, site, width, scheme):
     live.run("q29-check")
     assert live.page.evaluate("document.documentElement.scrollWidth") <= width
     live.quiet()  # before axe, which asks for style sheets of its own
-    found = Axe().run(live.page, options=RULES).response["violations"]
-    assert not [f"{rule['id']}: {node['target']} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
+    assert not violations(live.page)
     context.close()
