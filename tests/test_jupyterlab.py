@@ -12,6 +12,7 @@ import selfcheck
 from conftest import ROOT, copy_of_the_repository, jupyterlab, listen
 from playwright.sync_api import expect
 from test_chapters import BOOKS, CHAPTERS, parse
+from test_execution import IN_JUPYTERLAB, has_kernel
 from test_house import environment, run
 
 pytestmark = pytest.mark.xdist_group("jupyterlab")  # one worker starts the server and keeps it
@@ -84,7 +85,8 @@ def lab(browser, tmp_path_factory):
     copy = copy_of_the_repository(tmp_path_factory.mktemp("lab") / "copy")
     command = run(f"make -n lab BIN='{Path(sys.executable).parent}'", copy).stdout.splitlines()[-1]
     expect.set_options(timeout=LONG)
-    with jupyterlab(command, copy, environment(copy)) as site:
+    kernel = {"OPENBLAS_CORETYPE": IN_JUPYTERLAB} if has_kernel(IN_JUPYTERLAB) else {}
+    with jupyterlab(command, copy, environment(copy) | kernel) as site:
         context = browser.new_context(viewport={"width": 1400, "height": 900})
         yield Lab(context.new_page(), site, copy / "chapters")
         context.close()
