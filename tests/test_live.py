@@ -217,6 +217,14 @@ def test_only_what_a_cell_needs_runs_before_it(live):
     assert live.output("q29-check").inner_text().startswith("NOT ATTEMPTED YET")
 
 
+def test_an_edited_cell_and_what_it_prints_fit_a_phone(live):
+    live.page.set_viewport_size({"width": 360, "height": 800})
+    live.enter("q29-proof", "for i in range(3):\n    print('one two three four five six seven', 'eight nine ten eleven twelve thirteen')")
+    expect(live.state("q29-proof")).to_contain_text("done", timeout=LONG)
+    for box in (live.cell("q29-proof").locator(".cm-scroller"), live.output("q29-proof").locator("pre")):
+        assert box.evaluate("box => box.clientWidth > 200 && box.scrollWidth <= box.clientWidth")
+
+
 def test_an_exception_shows_the_readers_own_line_alone(live):
     live.write("q29-proof", "def f(x):\n    return 1 / x\n\nrng = f(0)")
     live.page.keyboard.press("Control+Enter")
