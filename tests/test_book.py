@@ -1,9 +1,15 @@
 """The built book: complete, linked, described, and asking nothing of any other host."""
+import json
+import os
 import re
+import shutil
+import subprocess
 import unicodedata
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import runtime
 import yaml
 from bs4 import BeautifulSoup
 from conftest import ROOT
@@ -149,10 +155,47 @@ def test_the_font_has_every_sign_of_every_formula(pages):
     assert not lacks, f"assets/fonts/math.woff2 has no {lacks}: write the formula without it"
 
 
-def test_the_page_is_light(book, pages):
-    """What a chapter's page makes the browser load, uncompressed: its size is a promise, too."""
-    page = book / f"{CHAPTERS[0]}.html"
-    loaded = {(page.parent / urlsplit(tag.get("src") or tag["href"]).path).resolve()
-              for tag in pages[page].head.find_all(["script", "link"]) if tag.get("src") or tag.get("href")}
-    assert not [path.name for path in loaded if "fontawesome" in str(path) and path.suffix == ".js"]
-    assert not [path.name for path in loaded if "thebe" in path.name or "mathjax" in path.name]
+def test_a_later_chapter_costs_only_its_own_text_and_figures(book, pages):
+    """Every page loads the same styles and scripts under the same names: a browser fetches them once."""
+    loaded = {frozenset((book / chapter).parent.joinpath(tag.get("src") or tag["href"]).resolve()
+                        for tag in pages[book / f"{chapter}.html"].find_all(["script", "link"])
+                        if tag.get("src") or {"stylesheet", "preload"} & set(tag.get("rel", [])))
+              for chapter in CHAPTERS}
+    assert len(loaded) == 1
+    assert not [path for path in loaded.pop() if re.search("thebe|mathjax|fontawesome", str(path))]
+
+
+def test_icons_stand_in_the_page(book, pages):
+    assert not list(book.rglob("fontawesome*"))
+    for path, soup in pages.items():
+        assert not re.search(r'<(?:i|span) class="[^"]*\bfa-', str(soup)), path.name
+        assert len(soup.select("svg.icon > path[d]")) >= 4, path.name
+
+
+def test_every_figure_keeps_its_place_until_it_is_near(pages):
+    figures = [img for soup in pages.values() for img in soup.select(".cell_output img")]
+    assert len(figures) > 10
+    assert all(int(img["height"]) and img["loading"] == "lazy" for img in figures)
+    assert max(int(img["width"]) for img in figures) < 600, "a wider figure has letters too small for a phone: figsize=(5.6, …)"
+
+
+def test_the_pages_are_valid_html(book, pages, tmp_path):
+    """html-validate checks the rules of the HTML standard; it comes with npm, once a machine."""
+    version, config, report = "10.17.0", tmp_path / "config.json", tmp_path / "report.json"
+    folder = runtime.CACHE / f"html-validate-{version}"
+    try:
+        if not folder.exists():
+            draft = tmp_path / "draft"
+            draft.mkdir()
+            runtime.npm("install", "--prefix", draft, f"html-validate@{version}", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", cwd=draft)
+            shutil.copytree(draft, folder)
+        node = runtime.node()
+    except (runtime.NotToBeHad, OSError) as reason:
+        pytest.fail(str(reason)) if os.environ.get("CI") else pytest.skip(str(reason))
+    config.write_text('{"root": true, "extends": ["html-validate:standard"]}')
+    program = folder / "node_modules" / "html-validate" / "bin" / "html-validate.mjs"
+    done = subprocess.run([node, program, "--config", config, "--formatter", f"json={report}", *pages], capture_output=True, text=True)
+    found = [f"{Path(page['filePath']).name}, line {said['line']}: {said['message']}"
+             for page in json.loads(report.read_text(encoding="utf-8")) for said in page["messages"]]
+    assert not found
+    assert done.returncode == 0, done.stderr

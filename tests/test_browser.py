@@ -1,11 +1,14 @@
 """The book in a real browser: wide and narrow, light and dark."""
+import gzip
+from urllib.parse import urlsplit
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import listen
 from playwright.sync_api import expect
 from test_book import PAGES
 
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
 # A visit is a group: the tests of one worker share the page.
 VISITS = [pytest.param((page, width, scheme), marks=pytest.mark.xdist_group(f"{page}-{width}"))
           for page in PAGES for width, scheme in ((1280, "light"), (390, "dark"))]
@@ -57,6 +60,15 @@ def test_no_script_complains(page):
     assert not page.said
 
 
+def test_the_page_is_light(page, site, book):
+    """What a first visit fetches, figures and the font of the formulas among it, as a host that compresses sends it."""
+    fetched = {urlsplit(url.removeprefix(site)).path.lstrip("/") for url in page.seen if url.startswith(site)}
+    sizes = {path: len((book / path).read_bytes() if path.endswith(".woff2") else gzip.compress((book / path).read_bytes()))
+             for path in fetched}
+    assert len(sizes) > 10  # the page above was watched while it loaded
+    assert sum(sizes.values()) < 250_000, sorted(sizes.items(), key=lambda item: -item[1])[:5]
+
+
 def test_one_heading_is_seen_first(page):
     assert [heading.is_visible() for heading in page.locator("h1").all()].count(True) == 1 or page.url.endswith("/search.html")
 
@@ -88,6 +100,25 @@ def test_the_page_never_scrolls_sideways(page):
         page.set_viewport_size(size | {"width": width})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.set_viewport_size(size)
+
+
+def test_code_and_tables_fit_a_phone(page):
+    """Without scrolling sideways; and what wraps of a line of code hangs below its beginning."""
+    size = page.viewport_size
+    page.set_viewport_size(size | {"width": 360})
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    assert page.evaluate("""() => [...document.querySelectorAll('article :is(pre, table, .pst-scrollable-table-container)')]
+        .filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.textContent.slice(0, 80))""") == []
+    hangs = page.evaluate("""() => [...document.querySelectorAll('.line')].map(line => {
+        const range = new Range(), [first, ...rest] = (range.selectNodeContents(line), range.getClientRects());
+        const wrapped = rest.filter(part => part.top > first.top + 8).map(part => part.left);
+        return Math.min(...wrapped) - line.getBoundingClientRect().left
+            - parseFloat(getComputedStyle(line).fontSize) * 0.55 * Math.min(line.style.getPropertyValue('--in'), 24);
+    }).filter(Number.isFinite)""")
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = false)")
+    page.set_viewport_size(size)
+    assert all(further > 6 for further in hangs), min(hangs)
+    assert len(hangs) > 20 or "/chapters/" not in page.url
 
 
 def test_folded_parts_open_from_the_keyboard(page):

@@ -243,6 +243,17 @@ def test_only_what_a_cell_needs_runs_before_it(live):
 
 
 @USED
+def test_an_edited_cell_and_what_it_prints_fit_a_phone(used):
+    size = used.page.viewport_size
+    used.page.set_viewport_size(size | {"width": 360})
+    used.enter("q29-proof", "for i in range(3):\n    print('one two three four five six seven', 'eight nine ten eleven twelve thirteen')")
+    expect(used.state("q29-proof")).to_contain_text("done", timeout=LONG)
+    for box in (used.cell("q29-proof").locator(".cm-scroller"), used.output("q29-proof").locator("pre")):
+        assert box.evaluate("box => box.clientWidth > 200 && box.scrollWidth <= box.clientWidth")
+    used.page.set_viewport_size(size)
+
+
+@USED
 def test_an_exception_shows_the_readers_own_line_alone(used):
     used.write("q29-proof", "def f(x):\n    return 1 / x\n\nrng = f(0)")
     used.page.keyboard.press("Control+Enter")

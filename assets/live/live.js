@@ -175,6 +175,11 @@ function show(target, kind, data, text) {
       last.append(element('pre', '', ''));
     }
     last.firstChild.append(data);
+    for (const line of ((last.rest ?? '') + data).split('\n')) {
+      last.columns = Math.max(last.columns ?? 1, line.length);
+      last.rest = line;
+    }
+    last.style.setProperty('--columns', last.columns);
   }
   if (target.is('check') && text.startsWith('PASSED')) {
     store.set(`${page.chapter}/passed/${target.id}`, '1');
