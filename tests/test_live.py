@@ -72,7 +72,9 @@ class Live:
 
     def quiet(self):
         """Nothing went wrong, and nobody else was asked."""
-        assert not self.page.said and not self.page.asked
+        # The editor says so, and measures once more, where a busy machine draws it late.
+        assert not [said for said in self.page.said if not said.startswith("Measure loop restarted")]
+        assert not self.page.asked
 
 
 @pytest.fixture
