@@ -22,7 +22,8 @@ class Cards(SphinxDirective):
         return [nodes.raw("", "".join(map(self.part, parts)), format="html")]
 
     def part(self, part):
-        return f'<h3>{escape(part.caption)}</h3>\n<ul class="cards">\n{"".join(map(self.card, part.items))}</ul>\n'
+        cards = "".join(map(self.card, part.items))
+        return f'<h3>{escape(part.caption)}</h3>\n<ul class="cards">\n{cards}</ul>\n' if cards else ""
 
     def card(self, chapter):
         path = Path(self.env.srcdir, f"{chapter}.ipynb")

@@ -59,12 +59,16 @@ def figure(page, found):
     return f'<img width="{width}" height="{height}" loading="lazy" '
 
 
+def written(app, pagename, templatename, context, doctree):
+    app.written_pages.append(pagename)
+
+
 def finished(app, exception):
-    if exception or app.builder.format != "html":
+    if exception or not app.written_pages:  # what was written in an earlier build is finished
         return
     folder = Path(app.outdir, FONT_AWESOME)
     icons = Icons(next(folder.glob("*/js/all.min.js")))
-    for page in Path(app.outdir).rglob("*.html"):
+    for page in (Path(app.outdir, f"{name}.html") for name in app.written_pages):
         text = page.read_text(encoding="utf-8")
         for pattern, better in THEME:
             text = pattern.sub(better, text)
@@ -83,5 +87,7 @@ def fold(self, node):
 
 def setup(app):
     app.add_node(HideCodeCellNode, override=True, html=(fold, lambda self, node: self.body.append("</details>\n")))
+    app.written_pages = []
+    app.connect("html-page-context", written)
     app.connect("build-finished", finished)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

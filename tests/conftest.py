@@ -27,6 +27,8 @@ OLDEST, NEWEST = 11, 14  # of the supported Python 3
 POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
           "img-src 'self' data:; connect-src 'self'; worker-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'")
 
+BOOK_URL = "https://example.org/book/"  # where it would be published
+
 
 def copy_of_the_repository(to):
     """The files of this working tree, without what is made from them."""
@@ -99,7 +101,8 @@ def kept(name, made_from, make):
 def book(tmp_path_factory):
     """The built book's folder: built from a copy, so that a reader's own _build stays as it is. Each worker builds it once."""
     copy = copy_of_the_repository(tmp_path_factory.mktemp("book") / "copy")
-    done = subprocess.run([sys.executable, "tools/book.py"], cwd=copy, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "tools/book.py"], cwd=copy, env=os.environ | {"BOOK_URL": BOOK_URL},
+                          capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return copy / "_build" / "html"
 

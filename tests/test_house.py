@@ -205,6 +205,8 @@ def test_an_edit_of_a_page_and_of_the_style_sheet_is_built(house):
             file.write("\n/* seen */\n")
         assert run("make book", house).returncode == 0
         assert b"/* seen */" in built(house, target)
+        written = re.findall("writing output.*", (house / "_build" / "book.log").read_text(encoding="utf-8"))
+        assert any(CHAPTER.stem in line for line in written) == (path == "assets/book.css")  # each page names it, with a hash
 
 
 def test_a_new_title_makes_a_new_card(house):
@@ -212,14 +214,27 @@ def test_a_new_title_makes_a_new_card(house):
     (house / CHAPTER).write_text(text.replace('"# ', '"# Seen: ', 1), encoding="utf-8")
     assert run("make book", house).returncode == 0
     assert b">Seen: " in built(house, "index.html").partition(b'class="cards"')[2]
+    for other in ("claims.html", "teach.html"):
+        assert b"Seen: " in built(house, other), "a new title does not reach the list of chapters of other pages"
+
+
+def test_a_lost_heading_is_told_where_it_is_linked_from(house):
+    """Only the chapter was edited; the page with the link was not."""
+    text = (house / CHAPTER).read_text(encoding="utf-8")
+    target, number = re.search(rf"\(#({CHAPTER.stem.partition('-')[0]}-claim-(\d+))\)", (ROOT / "glossary.md").read_text(encoding="utf-8")).groups()
+    text = text.replace(f"Claim {number}: ", f"Claim {number}0: ").replace(f"#Claim-{number}:", f"#Claim-{number}0:")
+    (house / CHAPTER).write_text(text, encoding="utf-8")
+    says(run("make book", house), "glossary.md", target)
 
 
 def test_a_chapter_taken_out_of_the_table_of_contents_leaves_the_book(house):
     toc = (house / "_toc.yml").read_text()
     (house / "_toc.yml").write_text(toc[:toc.index("parts:")])
+    (house / "index.md").write_text("# Nothing to link to\n")
     assert run("make book", house).returncode == 0
     assert not (house / "_build" / "html" / CHAPTER.with_suffix(".html")).exists()
-    shutil.copy(ROOT / "_toc.yml", house)
+    for path in ("_toc.yml", "index.md"):
+        shutil.copy(ROOT / path, house)
     assert run("make book", house).returncode == 0
     assert built(house)
 

@@ -65,6 +65,8 @@ def test_a_built_book(url, tmp_path):
     hub = "https://hub.example.org/hub/user-redirect/git-pull?"
     assert [dict(parse_qsl(urlsplit(link).query)) for link in links if link.startswith(hub)] == [
         {"repo": FORK, "branch": "main", "urlpath": "lab/tree/fork/chapters/q29-layer-normalization.ipynb"}] * bool(url)
+    assert bool(url) == (copy / "_build" / "html" / "sitemap.xml").exists() == bool(chapter.find("meta", property="og:url"))
+    assert bool(url) == any(link["href"].startswith("https://owner.github.io/fork/") for link in chapter.find_all("link", rel="canonical"))
     there, placeholder = f"git clone --depth 1 {FORK} book", "git clone --depth 1 https://github.com/OWNER/NAME book"
     download = (copy / "_build" / "html" / "_sources" / "chapters" / "q29-layer-normalization.ipynb").read_text(encoding="utf-8")
     for text in (download, chapter.get_text()):

@@ -56,7 +56,6 @@ def build(live):
             confoverrides={"external_toc_path": str(ROOT / "_toc.yml"), "latex_individualpages": False, "nitpicky": True,
                            "live_runtime": str(live)},
             warningiserror=True, keep_going=True,
-            force_all=True,  # write every page and static file again: what was read before stays read
         )
 
 

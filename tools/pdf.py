@@ -49,6 +49,8 @@ def article(page):
         span.unwrap()
     for section in text.find_all("section"):  # keeps its id, by which the style sheet knows it: links go to the heading
         section.find(["h1", "h2", "h3", "h4"])["id"] = anchor(page, section["id"])
+    for target in text.select("blockquote[id], dt[id], span[id]"):
+        target["id"] = anchor(page, target["id"])
     for img in text.find_all("img"):
         img["src"] = urljoin(page, img["src"])
     for link in text.find_all("a", href=True):
@@ -63,9 +65,9 @@ def article(page):
 
 
 def whole():
-    """The book as one page: the title, the contents, the rest of the home page, the chapters."""
+    """The book as one page: the title, the contents, the rest of the home page, the chapters, the lists beside them."""
     home, page = article(HOME), read(HOME)
-    chapters = [urljoin(HOME, card["href"]) for card in page.select(".cards a")]
+    pages = [urljoin(HOME, link["href"]) for link in page.select("#the-questions a:not(.headerlink)")]
     home.select_one("#three-ways-in").decompose()
     credit, contents = (home.select_one(id).extract() for id in ("#credit", "#the-questions"))
     credit.h2.decompose()
@@ -74,7 +76,7 @@ def whole():
         credit.insert_before(soup(RUNS.format(url=repository["href"])))
 
     styles = [f'<link rel="stylesheet" href="{urljoin(HOME, link["href"])}">' for link in page.select("link[rel=stylesheet]")]
-    texts = [home, *map(article, chapters)]
+    texts = [home, *map(article, pages)]
     for text in texts[1:]:
         name = text["id"].partition("-")[0]
         text["style"] = f"page: {name}"
