@@ -169,7 +169,7 @@ def test_icons_stand_in_the_page(book, pages):
     assert not list(book.rglob("fontawesome*"))
     for path, soup in pages.items():
         assert not re.search(r'<(?:i|span) class="[^"]*\bfa-', str(soup)), path.name
-        assert len(soup.select("svg.icon > path[d]")) >= 4, path.name
+        assert len(soup.select("svg.icon > path[d]")) >= 3, path.name
 
 
 def test_every_figure_keeps_its_place_until_it_is_near(pages):

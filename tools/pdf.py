@@ -51,6 +51,8 @@ def article(page):
         section.find(["h1", "h2", "h3", "h4"])["id"] = anchor(page, section["id"])
     for target in text.select("blockquote[id], dt[id], span[id]"):
         target["id"] = anchor(page, target["id"])
+        if not target.contents:  # stands before its heading, and could be left on the page before
+            target.find_next(["h2", "h3", "h4"]).insert(0, target.extract())
     for img in text.find_all("img"):
         img["src"] = urljoin(page, img["src"])
     for link in text.find_all("a", href=True):
