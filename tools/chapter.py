@@ -28,7 +28,7 @@ def start(name):
     for path, template in files.items():
         text = (TEMPLATE / template).read_text(encoding="utf-8")
         path.write_text(text.replace("NN", number), encoding="utf-8", newline="\n")
-    toc = re.sub(r"(?s)(.*- file: chapters/\S+\n)", rf"\1      - file: chapters/{name}\n", toc)
+    toc = re.sub(r"(?s)(.*- file: chapters/\S+\n( {8}title: [^\n]*\n)?)", rf"\1      - file: chapters/{name}\n", toc)
     TOC.write_text(toc, encoding="utf-8", newline="\n")
     return [*files, TOC]
 
