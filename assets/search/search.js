@@ -52,7 +52,7 @@ function excerpt(text, words) {
 function show() {
   const query = form.q.value.trim();
   const found = query ? ask(query) : [];
-  status.textContent = query && `${found.length > SHOWN ? `The best ${SHOWN} of ${found.length}` : found.length || "No"} sections found.`;
+  status.textContent = query && `${found.length > SHOWN ? `The best ${SHOWN} of ${found.length}` : found.length || "No"} section${found.length === 1 ? "" : "s"} found.`;
   list.replaceChildren(...found.slice(0, SHOWN).map(({ id, terms }) => {
     const [address, heading, text, page] = book.sections[id];
     const item = document.createElement("li");
