@@ -200,6 +200,7 @@ def test_ci_runs_the_readmes_test_command():
 # --- what changed is built again -------------------------------------------------------------------
 
 def test_an_edit_of_a_page_and_of_the_style_sheet_is_built(house):
+    assert run("make book", house).returncode == 0  # tests above have changed the versions
     for path, target in [("index.md", "index.html"), ("assets/book.css", "_static/book.css")]:
         with (house / path).open("a") as file:
             file.write("\n/* seen */\n")
@@ -214,8 +215,7 @@ def test_a_new_title_makes_a_new_card(house):
     (house / CHAPTER).write_text(text.replace('"# ', '"# Seen: ', 1), encoding="utf-8")
     assert run("make book", house).returncode == 0
     assert b">Seen: " in built(house, "index.html").partition(b'class="cards"')[2]
-    for other in ("claims.html", "teach.html"):
-        assert b"Seen: " in built(house, other), "a new title does not reach the list of chapters of other pages"
+    assert b"Seen: " in built(house, "claims.html"), "a new title does not reach the other pages"
 
 
 def test_a_lost_heading_is_told_where_it_is_linked_from(house):
