@@ -42,6 +42,16 @@ def page(browser, site, request):
     page.close()
 
 
+def test_nothing_moves_while_the_page_loads(page):
+    """Cumulative layout shift; below 0.1 is good."""
+    moved = page.evaluate("""() => new Promise(done => {
+        new PerformanceObserver(list => done(list.getEntries().reduce((sum, shift) => sum + shift.value, 0)))
+            .observe({ type: 'layout-shift', buffered: true });
+        setTimeout(done, 100, 0);
+    })""")
+    assert moved < 0.05
+
+
 def test_both_schemes_are_followed(page):
     """The one that the page was opened in; then the other, as when the reader's system changes at dusk, and back."""
     schemes = ["light", "dark"]
