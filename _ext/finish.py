@@ -41,15 +41,21 @@ class Icons:
                 f'<path d="{path}"/></svg>')
 
 
-def columns(line):
-    """How many characters of a line of highlighted code a reader sees."""
-    return len(unescape(re.sub("<[^>]*>", "", line)))
+def plain(line):
+    """What a reader sees of a line of highlighted code."""
+    return unescape(re.sub("<[^>]*>", "", line))
 
 
 def hang(line):
     """Say how far a line is indented, so that what is left of it where it wraps hangs below its beginning."""
-    text = re.sub("<[^>]*>", "", line)
-    return f'<span class="line" style="--in:{len(text) - len(text.lstrip())}">{line}</span>' if columns(line) > 36 else line
+    text = plain(line)
+    return f'<span class="line" style="--in:{len(text) - len(text.lstrip())}">{line}</span>' if len(text) > 36 else line
+
+
+def shrink(found):
+    """Say how wide what is printed is, so that it can shrink to the width that there is."""
+    columns = max(len(plain(line)) for line in found[2][1:].splitlines())
+    return f'{found[1]} style="--columns:{columns}"{found[2]}'
 
 
 def figure(page, found):
@@ -75,7 +81,7 @@ def finished(app, exception):
         text = ICON.sub(icons.svg, text)
         text = FIGURE.sub(partial(figure, page), text)
         text = CODE.sub(lambda found: found[1] + "\n".join(map(hang, found[2].split("\n"))), text)
-        text = PRINTED.sub(lambda found: f'{found[1]} style="--columns:{max(map(columns, found[2][1:].splitlines()))}"{found[2]}', text)
+        text = PRINTED.sub(shrink, text)
         page.write_text(text, encoding="utf-8")
     shutil.rmtree(folder)
 

@@ -63,7 +63,7 @@ def read(app, docname, source):
 
 def finished(app, exception):
     """The notebooks to download are copies of the files; name the repository in them, too."""
-    if exception is None and app.builder.format == "html":
+    if exception is None and app.builder.format == "html" and app.config.book_repository:
         for path in Path(app.outdir, "_sources").rglob("*.ipynb"):
             path.write_text(addressed(path.read_text(encoding="utf-8"), app.config), encoding="utf-8", newline="\n")
 

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import tarfile
@@ -23,7 +22,7 @@ import pytest
 import requests
 import websocket
 from bs4 import BeautifulSoup
-from conftest import ROOT, copy_of_the_repository, kept, pythons
+from conftest import ROOT, copy_of_the_repository, free_port, kept, pythons, without_pictures
 from jupyter_client.session import Session
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from packaging.requirements import Requirement
@@ -236,9 +235,7 @@ def server(environment, planned, tmp_path_factory):
     image = tmp_path_factory.mktemp("image")
     planned.files.extractall(image, filter="data")
     home, log, token = image / "src", image / "log", secrets.token_hex()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = ["base_url=/user/reader/", f"token={token}", "trust_xheaders=True", "allow_origin=*", "allow_origin_pat=.*"]
     command = [environment / "bin" / "jupyter-lab", "--ip=127.0.0.1", f"--port={port}", "--allow-root",
                *(f"--{app}.{option}" for app in ("NotebookApp", "ServerApp") for option in options)]
@@ -279,13 +276,6 @@ def test_the_url_in_the_readme_opens_the_list_of_chapters(server):
     assert {file.path for file in server.contents(server.opens(url))} >= set(CHAPTERS)
 
 
-def printed(cell):
-    for output in cell.get("outputs", []):
-        if "image/svg+xml" in output.get("data", {}):
-            output.data["image/svg+xml"] = "a figure"  # as in nbval.ini
-    return cell.get("outputs")
-
-
 def difference(server, path):
     """How a run on Binder differs from what is stored, in a sentence; "" if it does not."""
     try:
@@ -293,8 +283,9 @@ def difference(server, path):
     except (outputs.Problem, TimeoutError) as problem:
         return str(problem)
     for index, (ran, stored) in enumerate(zip(new.cells, old.cells)):
-        if printed(ran) != printed(stored):
-            return f"{outputs.where(new, Path(path), index)} printed {printed(ran)}; stored is {printed(stored)}"
+        now, then = without_pictures(ran), without_pictures(stored)
+        if now != then:
+            return f"{outputs.where(new, Path(path), index)} printed {now}; stored is {then}"
     return ""
 
 

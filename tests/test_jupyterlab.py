@@ -9,7 +9,7 @@ import nbformat
 import outputs
 import pytest
 import selfcheck
-from conftest import ROOT, copy_of_the_repository, jupyterlab, listen
+from conftest import ROOT, copy_of_the_repository, jupyterlab, listen, without_pictures
 from playwright.sync_api import expect
 from test_chapters import BOOKS, CHAPTERS, parse
 from test_execution import IN_JUPYTERLAB, has_kernel
@@ -168,12 +168,10 @@ def test_a_link_leads_to_its_claim(chapter):
 
 
 def text(path):
-    """A chapter in normal form; of a figure only that it is one, because pictures differ between processors."""
+    """A chapter in normal form, without its pictures."""
     notebook = nbformat.read(path, 4)
     for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if "<svg" in output.get("data", {}).get("image/svg+xml", ""):
-                output.data["image/svg+xml"] = "a figure"
+        without_pictures(cell)
     return outputs.normal(notebook, path.stem, BOOKS)
 
 
