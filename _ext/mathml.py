@@ -15,26 +15,25 @@ CONVERTER = LatexToMathML()
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
-def formula(node, block):
-    latex = node.astext()
+def convert(latex, block, location=None):
     try:
         math = CONVERTER.convert_with_local_state(latex, displaystyle=block)
     except LatexError as error:
         reason = COLOUR.sub("", str(error)).strip().splitlines()[0]
-        log.warning("the formula %s: %s", latex, reason, location=node)
+        log.warning("the formula %s: %s", latex, reason, location=location)
         return f"<code>{latex}</code>"
     # math_core overlines with a sign that few fonts can stretch; book.css draws a line instead.
     return math.replace('<mo stretchy="true">\u0332<', '<mo class="overline">\u203e<')
 
 
 def visit_inline(self, node):
-    self.body.append(formula(node, block=False))
+    self.body.append(convert(node.astext(), False, node))
     raise nodes.SkipNode
 
 
 def visit_block(self, node):
     # The box scrolls, so that a wide formula never widens the page.
-    self.body.append(f'<div class="math" tabindex="0">{formula(node, block=True)}</div>')
+    self.body.append(f'<div class="math" tabindex="0">{convert(node.astext(), True, node)}</div>')
     raise nodes.SkipNode
 
 

@@ -4,20 +4,7 @@
   const element = (name, className, text) => Object.assign(document.createElement(name), { className, textContent: text });
 
   // Kept in this browser only: <chapter>/code/<cell> is the reader's code, <chapter>/passed/<cell> an exercise passed.
-  const store = {
-    get: key => { try { return localStorage.getItem('prove-it/' + key); } catch { return null; } },
-    set: (key, value) => {
-      try {
-        if (value === null) localStorage.removeItem('prove-it/' + key);
-        else localStorage.setItem('prove-it/' + key, value);
-        return true;
-      } catch { return false; }
-    },
-    keys: start => {
-      try { return Object.keys(localStorage).filter(key => key.startsWith('prove-it/' + start)).map(key => key.slice(9)); }
-      catch { return []; }
-    },
-  };
+  const { store } = window.proveIt;
 
   const cells = [...document.querySelectorAll('div.cell')].filter(node => node.querySelector('.live-bar')).map((node, index) => {
     const part = name => node.querySelector('.live-' + name), pre = node.querySelector('.cell_input pre');
@@ -108,7 +95,7 @@
     note(otherWays('The part of this page that runs Python could not be fetched: check the connection and press again.'));
   });
 
-  Object.assign(window, { proveIt: { page, store, cells, marks, keep, otherWays, note, element } });
+  Object.assign(window.proveIt, { page, cells, marks, keep, otherWays, note, element });
   cells.forEach(cell => cell.show());
   marks();
   keep();

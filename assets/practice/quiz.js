@@ -1,0 +1,46 @@
+// Quiz questions in a chapter: the option that is opened first is the answer. It is remembered, and becomes a card.
+(() => {
+  const { store, progress } = window.proveIt;
+
+  for (const quiz of document.querySelectorAll('.quiz')) {
+    const options = [...quiz.querySelectorAll(':scope > details')], key = `quiz/${quiz.id}`, right = Number(quiz.dataset.right);
+    const answer = () => progress.parse(key, null);
+    const said = Object.assign(document.createElement('p'), { className: 'quiz-said' });
+    const words = document.createElement('span'); // there before it says anything, so that a screen reader hears it
+    words.setAttribute('role', 'status');
+    const again = Object.assign(document.createElement('button'), { type: 'button', textContent: 'Ask me again', hidden: true });
+    said.append(words, again);
+    quiz.append(said);
+    options.forEach((option, i) => option.classList.add(i === right ? 'quiz-right' : 'quiz-wrong'));
+
+    const show = comment => {
+      const [picked, time] = answer() ?? [];
+      options.forEach((option, i) => option.classList.toggle('quiz-picked', i === picked));
+      again.hidden = picked === undefined;
+      if (picked === undefined) return words.textContent = '';
+      const day = new Date(time).toLocaleDateString('en', { day: 'numeric', month: 'long' });
+      words.textContent = `${comment ?? `Your answer of ${day}`}: ${picked === right ? 'right' : 'wrong'}. `;
+    };
+
+    options.forEach((option, i) => option.querySelector('summary').addEventListener('click', async () => {
+      if (option.open || answer()) return; // it closes, or is read after the answer was given
+      let kept = store.set(key, JSON.stringify([i, Date.now()]));
+      show('Your answer');
+      try {
+        kept = await progress.review(quiz.id, i === right ? 3 : 1) && kept;
+        words.textContent += kept ? `It comes back as a card ${progress.when(progress.card(quiz.id).due)}. `
+          : 'Your browser does not keep it: its storage is full or blocked. ';
+      } catch (error) {
+        words.textContent += `${error.message} `;
+      }
+    }));
+    again.addEventListener('click', () => {
+      store.set(key, null);
+      options.forEach(option => option.open = false);
+      show();
+      options[0].querySelector('summary').focus();
+    });
+    addEventListener('storage', event => [null, `prove-it/${key}`].includes(event.key) && show());
+    show();
+  }
+})();
