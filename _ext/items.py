@@ -92,10 +92,10 @@ def points(cells, title):
 
 
 def rubric_cards(title, rubric):
-    """For each point the others, and the question which one is missing."""
-    for point in rubric:
-        others = "\n".join(f"- {other.text}" for other in rubric if other is not point)
-        yield Card(point.id, "rubric", f"**{title}**\n\nA strong answer mentions these points, and one more. Which?\n\n{others}",
+    """Each point begins with what it is about, and a colon."""
+    for number, point in enumerate(rubric, 1):
+        about = point.text.partition(": ")[0].replace("**", "")
+        yield Card(point.id, "rubric", f"{title}\n\nPoint {number} of {len(rubric)} of a strong answer: **{about}**. What do you say?",
                    point.text, point.read)
 
 

@@ -16,7 +16,6 @@ from finish import SIZE
 from sphinx.util.docutils import SphinxDirective
 
 ASSETS = Path(__file__).parent.parent / "assets" / "practice"
-PAGES = {"interview", "review"}
 STORE = (ASSETS / "store.js").read_text(encoding="utf-8")
 
 
@@ -59,8 +58,9 @@ def shown(chapter):
         return {"id": point.id, "html": html(point.text, inline=True), "read": read(point.read)}
 
     def card(card):
-        made = {"id": card.id, "kind": card.kind, "front": html(card.front), "read": read(card.read),
-                "back": html(card.back) + "".join(picture(figure) for anchor in card.read for figure in chapter.figures.get(anchor, ()))}
+        back = "" if card.options else html(card.back)  # each option says why
+        figures = "".join(picture(figure) for anchor in card.read for figure in chapter.figures.get(anchor, ()))
+        made = {"id": card.id, "kind": card.kind, "front": html(card.front), "back": back + figures, "read": read(card.read)}
         if card.options:
             made["options"] = [{"html": option.text, "right": option.right, "why": html(option.why)} for option in card.options]
         return made
@@ -105,7 +105,7 @@ class Practice(SphinxDirective):
 
 
 class Due(SphinxDirective):
-    """{due}: how many cards are due today, of those that the book has."""
+    """{due}: links to the two pages; how many cards are due today, of those that the book has."""
 
     def run(self):
         ids = []
@@ -113,9 +113,9 @@ class Due(SphinxDirective):
             path = Path(self.env.srcdir, f"{chapter}.ipynb")
             self.env.note_dependency(path)
             ids += [card.id for card in items.read(path).cards]
-        review = self.env.app.builder.get_relative_uri(self.env.docname, "review")
-        return [nodes.raw("", f'<p id="due" data-cards="{escape(" ".join(ids))}" data-review="{review}">'
-                          f'<a href="{review}">Cards to remember it all</a></p>', format="html")]
+        interview, review = (self.env.app.builder.get_relative_uri(self.env.docname, page) for page in ("interview", "review"))
+        return [nodes.raw("", f'<p class="practise"><a href="{interview}">Mock interview</a> · '
+                          f'<a id="due" href="{review}" data-cards="{escape(" ".join(ids))}">Cards to remember it by</a></p>', format="html")]
 
 
 def scripts(app, pagename, templatename, context, doctree):

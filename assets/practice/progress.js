@@ -95,15 +95,13 @@
   }
 
   // On the home page: what is due today.
-  const line = document.getElementById('due');
+  const link = document.getElementById('due');
   function showDue() {
-    const ids = line.dataset.cards.split(' '), count = window.proveIt.progress.due(ids).length;
-    const link = Object.assign(document.createElement('a'), { href: line.dataset.review });
-    if (count) link.textContent = `${count} ${count === 1 ? 'card is' : 'cards are'} due today`;
-    else link.textContent = ids.some(id => card(id).reviews.length) ? 'No card is due today' : 'Cards to remember it all';
-    line.replaceChildren(link);
+    const ids = link.dataset.cards.split(' '), count = window.proveIt.progress.due(ids).length;
+    if (count) link.textContent = `${count} ${count === 1 ? 'card' : 'cards'} due today`;
+    else if (ids.some(id => window.proveIt.progress.known(id))) link.textContent = 'No card due today';
   }
-  if (line) {
+  if (link) {
     showDue();
     addEventListener('storage', showDue);
   }

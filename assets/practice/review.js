@@ -1,0 +1,150 @@
+// The cards that are due today, one after the other, and some new ones.
+(() => {
+  const { store, progress, chapters } = window.proveIt;
+  const NEW = 10; // a day: the hundred cards of the book in ten days
+  const KINDS = { rubric: 'A point of a strong answer', quiz: 'Quiz', 'follow-up': 'A follow-up' };
+  const GRADES = ['Again', 'Hard', 'Good', 'Easy'];
+  const cards = chapters.flatMap(chapter => chapter.cards.map(card => ({ ...card, chapter })));
+  const ids = cards.map(card => card.id), byId = new Map(cards.map(card => [card.id, card]));
+  const room = document.getElementById('practice');
+  const said = Object.assign(document.createElement('p'), { className: 'practice-said' });
+  const table = document.createElement('div'); // a session
+  said.setAttribute('role', 'status');
+  room.replaceChildren(said, table);
+
+  let more = 0; // new cards that were asked for on top
+  let again = []; // what was not known in this session, once more at its end
+  let shown = null, answered = 0;
+
+  function element(name, properties = {}, ...children) {
+    const made = Object.assign(document.createElement(name), properties);
+    made.append(...children);
+    return made;
+  }
+  const html = (name, text, className = '') => element(name, { innerHTML: text, className });
+  const button = (text, act, properties) => element('button', { type: 'button', onclick: act, ...properties }, text);
+  const count = (n, what) => `${n} ${what}${n === 1 ? '' : 's'}`;
+
+  const due = () => progress.due(ids);
+  const fresh = () => ids.filter(id => !progress.known(id)).slice(0, Math.max(0, NEW + more - progress.begun(ids)));
+
+  function show(...content) {
+    table.replaceChildren(...content);
+    const heading = table.querySelector('h2');
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+    heading.scrollIntoView();
+    if (store.unkept) said.textContent = 'Your browser keeps nothing of this: its storage is full or blocked. Export your history below before you close the page.';
+  }
+
+  // --- before and after a session ------------------------------------------------------------------------------------
+
+  function start() { // what stands there before a session and after it
+    shown = null;
+    const old = due().length, now = fresh().length;
+    const left = ids.filter(id => !progress.known(id)).length;
+    const content = [element('h2', {}, old + now ? 'Today' : answered ? 'Done for today' : 'Nothing is due today')];
+    if (answered) content.push(element('p', {}, `You went through ${count(answered, 'card')}.`));
+    const waiting = [old && `${count(old, 'card')} to see again`, now && `${now} new`].filter(Boolean).join(', ');
+    if (waiting) content.push(element('p', {}, `${waiting}. About ${count(Math.ceil((old + now) / 2), 'minute')}.`));
+    if (old + now) content.push(element('p', {}, button('Begin', next, { className: 'practice-main' })));
+    else {
+      const week = progress.due(ids, Date.now() + 7 * 86_400_000).length, tomorrow = progress.due(ids, Date.now() + 86_400_000).length;
+      content.push(element('p', {}, `Due tomorrow: ${tomorrow}. Within seven days: ${week}. Never seen: ${left}.`));
+      if (left) content.push(element('p', {}, button(`${Math.min(NEW, left)} new cards now`, () => { more += NEW; next(); })));
+    }
+    answered = 0;
+    return content;
+  }
+
+  // --- a card --------------------------------------------------------------------------------------------------------
+
+  function next() {
+    const waiting = [...due(), ...fresh()];
+    const id = waiting[0] ?? again[0];
+    if (!id) return show(...start());
+    shown = byId.get(id);
+    const left = waiting.length + again.length;
+    const heading = element('h2', {}, KINDS[shown.kind]);
+    const where = element('p', { className: 'practice-where' }, `${count(left, 'card')} left · ${shown.chapter.title}`);
+    const options = shown.options && shuffled(shown.options);
+    const answer = options
+      ? element('ol', { className: 'practice-options' }, ...options.map((option, i) =>
+          element('li', {}, button('', () => pick(options, option), { innerHTML: `<b>${'ABCDEFGH'[i]}</b> <span>${option.html}</span>` }))))
+      : element('p', {}, button('Show the answer', () => reveal(true), { className: 'practice-main' }));
+    show(heading, where, html('div', shown.front, 'practice-front'), answer);
+  }
+
+  function shuffled(list) { // so that it is the answer that is remembered, and not its place
+    return list.map(item => [Math.random(), item]).sort((a, b) => a[0] - b[0]).map(([, item]) => item);
+  }
+
+  function pick(options, picked) {
+    table.querySelectorAll('.practice-options li').forEach((line, i) => {
+      const option = options[i], its = line.querySelector('button');
+      its.disabled = true;
+      line.className = option.right ? 'practice-right' : option === picked ? 'practice-wrong' : '';
+      if (option === picked) its.append(element('small', {}, 'your answer'));
+      line.append(html('div', option.why));
+    });
+    reveal(picked.right);
+  }
+
+  async function reveal(knew) {
+    const card = shown, repeated = again[0] === card.id && ![...due(), ...fresh()].length;
+    const heading = element('h3', { tabIndex: -1 }, card.options ? (knew ? 'Right' : 'Not this one') : 'Answer');
+    if (!card.options) table.querySelector('.practice-main').parentElement.remove();
+    const reading = element('p', { className: 'practice-read' }, 'Read: ', ...card.read.flatMap(([href, text], i) => [i ? ' · ' : '', element('a', { href }, text)]));
+    const grades = element('div', { className: 'practice-grades', role: 'group', ariaLabel: 'How well did you know it?' });
+    if (card.options) table.querySelector('.practice-options').before(heading);
+    else table.append(heading);
+    table.append(html('div', card.back), reading, grades);
+    heading.focus();
+    if (repeated) return grades.append(button('I know it now', () => repeat(true), { className: 'practice-main' }), button('Not yet', () => repeat(false)));
+    try {
+      const times = await progress.next(card.id);
+      if (card !== shown) return;
+      GRADES.forEach((grade, i) => (knew || !i) && grades.append(
+        button('', () => review(i + 1), { innerHTML: `<b>${i + 1}</b> ${grade} <small>${progress.when(times[i])}</small>` })));
+    } catch (error) {
+      said.textContent = error.message;
+    }
+  }
+
+  async function review(grade) {
+    const { id } = shown;
+    shown = null; // the second press of a double click is for nothing
+    if (grade === 1) again.push(id);
+    answered++;
+    await progress.review(id, grade);
+    next();
+  }
+
+  function repeat(knew) {
+    const id = again.shift();
+    if (!knew) again.push(id);
+    next();
+  }
+
+  // Keys work while the focus is in the session, so that they are in nobody's way.
+  table.addEventListener('keydown', event => {
+    if (event.ctrlKey || event.metaKey || event.altKey || !shown) return;
+    const at = list => [...table.querySelectorAll(list)];
+    const options = at('.practice-options button:enabled'), grades = at('.practice-grades button');
+    const press = options['abcdefgh'.indexOf(event.key.toLowerCase())] ?? grades[Number(event.key) - 1]
+      ?? (event.key === ' ' && event.target.tagName !== 'BUTTON' && event.target.tagName !== 'A' ? at('.practice-main')[0] : null);
+    if (!press) return;
+    event.preventDefault();
+    press.click();
+  });
+
+  addEventListener('storage', event => { // another tab
+    if (event.key && !event.key.startsWith('prove-it/cards/')) return;
+    if (!shown) return table.replaceChildren(...start());
+    if (event.key !== `prove-it/cards/${shown.id}`) return;
+    said.textContent = 'That card was answered in another tab.';
+    next();
+  });
+
+  table.replaceChildren(...start());
+})();
