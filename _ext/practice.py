@@ -13,6 +13,7 @@ from pathlib import Path
 import items
 from docutils import nodes
 from finish import SIZE
+from mathml import convert
 from sphinx.util.docutils import SphinxDirective
 
 ASSETS = Path(__file__).parent.parent / "assets" / "practice"
@@ -42,17 +43,18 @@ def box_quizzes(app, docname, source):
 def collect(app, doctree):
     path = Path(app.env.doc2path(app.env.docname))
     if path.suffix == ".ipynb":
-        app.env.book_practice[app.env.docname] = shown(items.read(path))
+        slugs = app.env.metadata[app.env.docname].get("myst_slugs", {})
+        app.env.book_practice[app.env.docname] = shown(items.read(path), {slug: heading[1] for slug, heading in slugs.items()})
 
 
-def shown(chapter):
+def shown(chapter, targets):
     """A chapter's items as data, in HTML for a page at the top of the book."""
-    html = items.in_the_book(chapter.name)
-    page = f"chapters/{chapter.name}.html"
+    link = items.from_the_top(chapter.name, targets)
+    html = items.renderer(convert, link)
 
     def read(anchors):
-        return [[f"{page}#{anchor}", chapter.sections[anchor]] for anchor in anchors if anchor in chapter.sections] \
-            or [[page, chapter.title]]
+        return [[link("#" + anchor), chapter.sections[anchor]] for anchor in anchors if anchor in chapter.sections] \
+            or [[link(""), chapter.title]]
 
     def point(point):
         return {"id": point.id, "html": html(point.text, inline=True), "read": read(point.read)}
@@ -65,7 +67,7 @@ def shown(chapter):
             made["options"] = [{"html": option.text, "right": option.right, "why": html(option.why)} for option in card.options]
         return made
 
-    return {"page": page, "title": chapter.title, "spoken": html(chapter.spoken), "rubric": list(map(point, chapter.rubric)),
+    return {"page": link(""), "title": chapter.title, "spoken": html(chapter.spoken), "rubric": list(map(point, chapter.rubric)),
             "traps": list(map(point, chapter.traps)), "cards": list(map(card, chapter.cards))}
 
 

@@ -18,7 +18,7 @@
       options.forEach((option, i) => option.classList.toggle('quiz-picked', i === picked));
       again.hidden = picked === undefined;
       if (picked === undefined) return words.textContent = '';
-      const day = new Date(time).toLocaleDateString('en', { day: 'numeric', month: 'long' });
+      const day = new Date(time).toLocaleDateString('en-GB', { day: 'numeric', month: 'long' });
       words.textContent = `${comment ?? `Your answer of ${day}`}: ${picked === right ? 'right' : 'wrong'}. `;
     };
 
