@@ -88,11 +88,15 @@ def purge(app, env, docname):
     env.book_practice.pop(docname, None)
 
 
+def in_order(env):
+    """The items of all chapters, as the book has them."""
+    return [{"part": part, **env.book_practice[chapter]}
+            for part, found in chapters(env).items() for chapter in found if chapter in env.book_practice]
+
+
 def write(app, exception):
     if exception is None and app.builder.format == "html":
-        parts = [{"part": part, **app.env.book_practice[chapter]}
-                 for part, found in chapters(app.env).items() for chapter in found if chapter in app.env.book_practice]
-        data = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+        data = json.dumps(in_order(app.env), ensure_ascii=False, separators=(",", ":"))
         Path(app.outdir, "_static", "practice-data.js").write_text(f"proveIt.chapters = {data};\n", encoding="utf-8", newline="\n")
 
 
@@ -107,23 +111,23 @@ class Practice(SphinxDirective):
 
 
 class Due(SphinxDirective):
-    """{due}: links to the two pages; how many cards are due today, of those that the book has."""
+    """{due}: links to the two pages; how many cards are due today, of those that the book has (filled in when the page is written)."""
 
     def run(self):
-        ids = []
         for chapter in (chapter for found in chapters(self.env).values() for chapter in found):
-            path = Path(self.env.srcdir, f"{chapter}.ipynb")
-            self.env.note_dependency(path)
-            ids += [card.id for card in items.read(path).cards]
+            self.env.note_dependency(f"{self.env.srcdir}/{chapter}.ipynb")
         interview, review = (self.env.app.builder.get_relative_uri(self.env.docname, page) for page in ("interview", "review"))
         return [nodes.raw("", f'<p class="practise"><a href="{interview}">Mock interview</a> · '
-                          f'<a id="due" href="{review}" data-cards="{escape(" ".join(ids))}">Cards to remember it by</a></p>', format="html")]
+                          f'<a id="due" href="{review}" data-cards="">Cards to remember it by</a></p>', format="html")]
 
 
 def scripts(app, pagename, templatename, context, doctree):
     """Every page can keep something; quizzes, the count of due cards and the two pages have scripts of their own."""
     if doctree is None:
         return
+    if 'id="due"' in context["body"]:
+        ids = " ".join(card["id"] for chapter in in_order(app.env) for card in chapter["cards"])
+        context["body"] = context["body"].replace('data-cards=""', f'data-cards="{escape(ids)}"')
     context["body"] += f"<script>\n{STORE}</script>\n"
     practice = app.env.metadata[pagename].get("practice")
     if practice:
