@@ -192,7 +192,7 @@ def ids(c):
     seen = set()
     for cell in c.tagged(*WITH_IDS):
         own = cell.metadata.get("prove_it", {}).get("ids", [])
-        need = len(items(cell)) if c.part(cell) in ("rubric", "traps") else 1
+        need = len(points(cell)) if c.part(cell) in ("rubric", "traps") else 1
         if len(own) != need:
             yield f"{c.at(cell)} needs {need} ids in its metadata (prove_it.ids) and has {len(own)}"
         for name in own:
@@ -201,9 +201,15 @@ def ids(c):
             seen.add(name)
 
 
-def items(cell):
-    """Top-level list items of a Markdown cell."""
-    return [t for t in parse(cell.source) if t.type == "list_item_open" and t.level == 1]
+def points(cell):
+    """The Markdown of each top-level list item of a cell."""
+    found = []
+    for token in parse(cell.source):
+        if token.type == "list_item_open" and token.level == 1:
+            found.append("")
+        elif found and token.type == "inline" and token.level > 1:
+            found[-1] += token.content
+    return found
 
 
 def headings(c):
@@ -228,11 +234,20 @@ def spoken(c):
             yield f"the spoken answer has only {count} words"
 
 
+READ = re.compile(r" \(\[[^()]*\]\(#[^()\s]+\)(?: and \[[^()]*\]\(#[^()\s]+\))*\)$")  # ([claim 2](#…) and [claim 7](#…))
+
+
 def rubric(c):
     for cell in c.tagged("rubric", "traps"):
-        count = len(items(cell))
+        count = len(points(cell))
         if not (3 <= count <= 6 if c.part(cell) == "rubric" else count):
             yield f"{c.at(cell)} has a list of {count} points; a rubric has 3 to 6, the traps at least one"
+        for number, point in enumerate(points(cell), 1):
+            if not READ.search(point):
+                yield (f"{c.at(cell)}: point {number} does not end in what to read for it, the claim that proves it or the "
+                       "section that explains it: ([claim N](#Claim-N:-The-sentence) and [the answer](#The-answer))")
+            if c.part(cell) == "rubric" and not re.match(r"[^.:]+: ", point):
+                yield f"{c.at(cell)}: point {number} does not begin with what it is about and a colon, as in `The formula: …`"
 
 
 def answer(c):
@@ -600,7 +615,13 @@ FAULTS = {  # what is wrong: (how to plant it, what every sentence that comes ba
     "a long spoken answer": (edit("spoken", "$", " and so on" * 30), "the spoken answer has"),
     "an empty spoken answer": (edit("spoken", r"\n[\s\S]*", ""), "the spoken answer has only"),
     "a rubric of two points": (put("rubric", source="<details>\n<summary>S</summary>\n\n- a\n- b\n\n</details>"),
-                               "has a list of 2 points|needs 2 ids"),
+                               "has a list of 2 points|needs 2 ids|point [12] does not"),
+    "a rubric point with nothing to read": (edit("rubric", r"(?m) \(\[.*\)$", ""), "`rubric`.: point 1 does not end in"),
+    "a rubric point about nothing": (edit("rubric", "- The statistics: ", "- "), "`rubric`.: point 1 does not begin with"),
+    "a trap with nothing to read": (edit("traps", r"(?m) \(\[.*\)$", ""), "`traps`.: point 1 does not end in"),
+    "a trap to be read in another chapter": (edit("traps", r"#Claim-2:[^)]*", "q28-residual-connections.ipynb"),
+                                             "`traps`.: point 1 does not end in"),
+    "a trap that leads nowhere": (edit("traps", "#Claim-2:", "#Claim-12:"), "leads to no heading"),
     "a short answer": (put("answer", source="## The answer\n\nShort."), "at least 150|does not link|references do not"),
     "a claim that the answer does not link": (edit("answer", r"\[claim 1\]\(\S*\)", "claim 1"), "does not link to claim 1"),
     "a claim that is no sentence": (edit("claim", "(### Claim 1: ).*", r"\1Epsilon"), "and a full sentence|link"),
