@@ -19,7 +19,7 @@ POINT = re.compile(r"^- (.+(?:\n(?!- |\n).+)*)", re.MULTILINE)
 FOLD = re.compile(r"<details>\s*<summary>(.*?)</summary>\n\n(.*?)\n\n</details>", re.DOTALL)
 QUESTION = re.compile(r"^\*\*\d+\. (.+)\*\*$", re.MULTILINE)
 LINK = re.compile(r"\]\(#([^)\s]+)\)")
-WHERE = re.compile(r" \(\[[^()]*\]\(#[^()\s]+\)(?: and \[[^()]*\]\(#[^()\s]+\))*\)$")  # the links that end a point
+WHERE = re.compile(r" \(\[[^()]*\]\(#[^()\s]+\)(?:(?:,| and) \[[^()]*\]\(#[^()\s]+\))*\)$")  # the links that end a point
 
 
 class Point(NamedTuple):

@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "_ext")]
+import items  # noqa: E402
 import outputs  # noqa: E402
 import selfcheck  # noqa: E402
 from lab_slug import slug  # noqa: E402
@@ -234,16 +235,13 @@ def spoken(c):
             yield f"the spoken answer has only {count} words"
 
 
-READ = re.compile(r" \(\[[^()]*\]\(#[^()\s]+\)(?: and \[[^()]*\]\(#[^()\s]+\))*\)$")  # ([claim 2](#…) and [claim 7](#…))
-
-
 def rubric(c):
     for cell in c.tagged("rubric", "traps"):
         count = len(points(cell))
         if not (3 <= count <= 6 if c.part(cell) == "rubric" else count):
             yield f"{c.at(cell)} has a list of {count} points; a rubric has 3 to 6, the traps at least one"
         for number, point in enumerate(points(cell), 1):
-            if not READ.search(point):
+            if not items.WHERE.search(point):
                 yield (f"{c.at(cell)}: point {number} does not end in what to read for it, the claim that proves it or the "
                        "section that explains it: ([claim N](#Claim-N:-The-sentence) and [the answer](#The-answer))")
             if c.part(cell) == "rubric" and not re.match(r"[^.:]+: ", point):
