@@ -1,7 +1,7 @@
 """What a chapter asks its reader: the question with its rubric and traps, and the cards made from rubric, quiz and follow-ups.
 
 The notebook is the one source: tests, the mock interview, the review and the Anki deck read it here. Its texts stay Markdown;
-html() draws them for the book, and with other ways to draw formulas and links for whoever shows them elsewhere.
+renderer() makes HTML of them, with formulas and links as they are needed where it is shown.
 """
 import json
 import re
@@ -11,7 +11,6 @@ from urllib.parse import unquote
 
 from lab_slug import slug
 from markdown_it import MarkdownIt
-from mathml import convert
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 TITLE = re.compile(r"# (.+)\n")
@@ -92,10 +91,10 @@ def points(cells, title):
 
 
 def rubric_cards(title, rubric):
-    """For each point the others, and the question which one is missing."""
-    for point in rubric:
-        others = "\n".join(f"- {other.text}" for other in rubric if other is not point)
-        yield Card(point.id, "rubric", f"**{title}**\n\nA strong answer mentions these points, and one more. Which?\n\n{others}",
+    """Each point begins with what it is about, and a colon."""
+    for number, point in enumerate(rubric, 1):
+        about = point.text.partition(": ")[0].replace("**", "")
+        yield Card(point.id, "rubric", f"{title}\n\nPoint {number} of {len(rubric)} of a strong answer: **{about}**. What do you say?",
                    point.text, point.read)
 
 
@@ -161,10 +160,14 @@ def relinked(tokens, link):
     return kept
 
 
-def in_the_book(name):
-    """Markdown to HTML for a page at the top of the book: links lead into the chapter of this name."""
+def from_the_top(name, targets):
+    """A function from an address in the chapter of this name to one for a page at the top of the book.
+
+    targets: {anchor as JupyterLab makes it: id in the built page}.
+    """
     def link(address):
-        if address.startswith("#"):
-            return f"chapters/{name}.html{address}"
-        return address if re.match(r"\w+:", address) else "chapters/" + address.replace(".ipynb", ".html")
-    return renderer(convert, link)
+        file, _, anchor = address.partition("#")
+        if re.match(r"\w+:", address):
+            return address
+        return f"chapters/{file.replace('.ipynb', '.html') or name + '.html'}" + (anchor and f"#{targets.get(anchor, anchor)}")
+    return link

@@ -13,10 +13,10 @@ from pathlib import Path
 import items
 from docutils import nodes
 from finish import SIZE
+from mathml import convert
 from sphinx.util.docutils import SphinxDirective
 
 ASSETS = Path(__file__).parent.parent / "assets" / "practice"
-PAGES = {"interview", "review"}
 STORE = (ASSETS / "store.js").read_text(encoding="utf-8")
 
 
@@ -43,29 +43,31 @@ def box_quizzes(app, docname, source):
 def collect(app, doctree):
     path = Path(app.env.doc2path(app.env.docname))
     if path.suffix == ".ipynb":
-        app.env.book_practice[app.env.docname] = shown(items.read(path))
+        slugs = app.env.metadata[app.env.docname].get("myst_slugs", {})
+        app.env.book_practice[app.env.docname] = shown(items.read(path), {slug: heading[1] for slug, heading in slugs.items()})
 
 
-def shown(chapter):
+def shown(chapter, targets):
     """A chapter's items as data, in HTML for a page at the top of the book."""
-    html = items.in_the_book(chapter.name)
-    page = f"chapters/{chapter.name}.html"
+    link = items.from_the_top(chapter.name, targets)
+    html = items.renderer(convert, link)
 
     def read(anchors):
-        return [[f"{page}#{anchor}", chapter.sections[anchor]] for anchor in anchors if anchor in chapter.sections] \
-            or [[page, chapter.title]]
+        return [[link("#" + anchor), chapter.sections[anchor]] for anchor in anchors if anchor in chapter.sections] \
+            or [[link(""), chapter.title]]
 
     def point(point):
         return {"id": point.id, "html": html(point.text, inline=True), "read": read(point.read)}
 
     def card(card):
-        made = {"id": card.id, "kind": card.kind, "front": html(card.front), "read": read(card.read),
-                "back": html(card.back) + "".join(picture(figure) for anchor in card.read for figure in chapter.figures.get(anchor, ()))}
+        back = "" if card.options else html(card.back)  # each option says why
+        figures = "".join(picture(figure) for anchor in card.read for figure in chapter.figures.get(anchor, ()))
+        made = {"id": card.id, "kind": card.kind, "front": html(card.front), "back": back + figures, "read": read(card.read)}
         if card.options:
             made["options"] = [{"html": option.text, "right": option.right, "why": html(option.why)} for option in card.options]
         return made
 
-    return {"page": page, "title": chapter.title, "spoken": html(chapter.spoken), "rubric": list(map(point, chapter.rubric)),
+    return {"page": link(""), "title": chapter.title, "spoken": html(chapter.spoken), "rubric": list(map(point, chapter.rubric)),
             "traps": list(map(point, chapter.traps)), "cards": list(map(card, chapter.cards))}
 
 
