@@ -20,7 +20,7 @@ import items
 import practice
 
 NAME = "prove-it.apkg"
-# Anki knows the deck's cards again by these, too. To change the fields is to lose every learner's history.
+# Anki knows the cards' type by its number and its fields: with others, the cards that a learner has would never change again.
 DECK, NOTE_TYPE = 1763489151, 1763489152
 FIELDS = ["Question", "Options", "Answer", "Chapter", "Read"]
 FRONT = '<p class="chapter">{{Chapter}}</p>\n{{Question}}'
@@ -28,12 +28,13 @@ BACK = '\n<hr id="answer">\n{{Answer}}\n{{#Read}}<p class="read">To read:<br />{
 CSS = """\
 .card { max-width: 36em; margin: 0 auto; padding: 1em; font: 18px/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
 .chapter, .read { font-size: 0.85em; }
-a { color: inherit; }
+a { color: inherit; text-decoration: underline; }
+ol, ul { padding-left: 1.5em; }
 li { margin: 0.4em 0; padding: 0 0.4em; }
 li p { margin: 0; }
 .right { background: rgba(40, 160, 80, 0.2); }
 code { padding: 0 0.2em; background: rgba(128, 128, 128, 0.2); }
-pre, table, mjx-container[display="true"] { display: block; overflow-x: auto; }
+p, pre { overflow: auto hidden; }  /* a long formula scrolls, and not the card */
 img { max-width: 100%; }
 .nightMode img { filter: invert(0.92) hue-rotate(180deg); }  /* as in the book */
 """
@@ -41,7 +42,7 @@ img { max-width: 100%; }
 
 def formula(latex, block):
     """What Anki gives to MathJax."""
-    return escape(rf"\[{latex}\]" if block else rf"\({latex}\)")
+    return rf"<p>\[{escape(latex)}\]</p>" if block else rf"\({escape(latex)}\)"
 
 
 def options(card, html, solved):
