@@ -95,10 +95,11 @@ def test_every_action_has_a_version(path):
 
 def test_the_book_is_tested_built_and_uploaded_in_this_order():
     done = [step.get("run") or step["uses"].partition("@")[0] for step in steps(BOOK, "book")]
-    wanted = [".ci/run", "make pdf", "actions/upload-artifact", "actions/upload-pages-artifact"]
+    wanted = [".ci/run", "make pdf", "actions/upload-artifact", "actions/upload-artifact", "actions/upload-pages-artifact"]
     assert [step for step in done if step in wanted] == wanted
     assert next(step for step in steps(BOOK) if "upload-pages" in step.get("uses", ""))["with"] == {"path": "_build/html"}
-    assert next(step for step in steps(BOOK) if "upload-artifact" in step.get("uses", ""))["with"]["path"] == "_build/prove-it.pdf"
+    assert [step["with"]["path"] for step in steps(BOOK) if "upload-artifact" in step.get("uses", "")] \
+        == ["_build/prove-it.pdf", "_build/html/prove-it.apkg"]
 
 
 def test_a_fork_changes_nothing():
