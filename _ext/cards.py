@@ -1,9 +1,9 @@
 """Draw one card a chapter: the parts and their order from _toc.yml, the rest from the chapter's own title cell."""
-import json
 import re
 from html import escape
 from pathlib import Path
 
+import items
 from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -30,8 +30,7 @@ class Cards(SphinxDirective):
         self.env.note_dependency(path)  # a new title makes a new card
         if not path.exists():
             return ""  # the table of contents has complained already
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        title = TITLE.match("".join(cells[0]["source"]) if cells else "")
+        title = next((TITLE.match(items.source(cell)) for cell in items.cells(path)), None)
         if not title:
             log.warning("the first cell has to be `# The question?`, an empty line, and "
                         "`*Difficulty: … · about NN minutes · Know first: …*`", location=chapter)

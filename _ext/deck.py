@@ -54,25 +54,28 @@ def options(card, html, solved):
     return f'<ol type="A">{"".join(map(item, card.options))}</ol>' if card.options else ""
 
 
-def fields(card, chapter, short, base, targets):
-    """The texts of a card by FIELDS, in HTML, and the figures in them by the name of their file.
-
-    Anki keeps a file that it has, so another figure needs another name.
-    """
+def links(chapter, base, targets):
+    """A function from an address in the chapter to one that leads there from Anki, or to None if the book has no address."""
     from_the_top = items.from_the_top(chapter.name, targets)
 
     def link(address):
         inside = from_the_top(address)
         return inside if inside == address else base + quote(inside, safe="/#") if base else None
+    return link
 
-    html = items.renderer(formula, link)
+
+def fields(card, chapter, short, link, html):
+    """The texts of a card by FIELDS, in HTML, and the figures in them by the name of their file.
+
+    Anki keeps a file that it has, so another figure needs another name.
+    """
     figures = {f"prove-it-{hashlib.sha256(figure.svg.encode()).hexdigest()[:16]}.svg": figure
                for anchor in card.read for figure in chapter.figures.get(anchor, ())}
     pictures = "".join(f'<p><img src="{name}" alt="{escape(figure.alt)}" /></p>' for name, figure in figures.items())
     read = {f"#{anchor}": chapter.sections[anchor] for anchor in card.read if anchor in chapter.sections} or {"": chapter.title}
-    links = "<br />".join(f'<a href="{link(address)}">{html(heading, inline=True)}</a>' for address, heading in read.items())
+    leads = [f'<a href="{address}">{html(heading, inline=True)}</a>' for anchor, heading in read.items() if (address := link(anchor))]
     return [html(card.front), options(card, html, False), (options(card, html, True) or html(card.back)) + pictures,
-            escape(short), links if base else ""], figures
+            escape(short), "<br />".join(leads)], figures
 
 
 def write(path, chapters, base, now):
@@ -88,8 +91,10 @@ def write(path, chapters, base, now):
     deck = genanki.Deck(DECK, "Prove It", f"By the Prove It contributors, CC BY 4.0. {base}")
     media = {}
     for short, chapter, targets in chapters:
+        link = links(chapter, base, targets)
+        html = items.renderer(formula, link)
         for card in chapter.cards:
-            texts, figures = fields(card, chapter, short, base, targets)
+            texts, figures = fields(card, chapter, short, link, html)
             deck.add_note(genanki.Note(note_type, texts, tags=[chapter.name, card.kind], guid=card.id, due=len(deck.notes)))
             media |= figures
     with contextlib.closing(sqlite3.connect(":memory:")) as database:

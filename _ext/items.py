@@ -3,6 +3,7 @@
 The notebook is the one source: tests, the mock interview, the review and the Anki deck read it here. Its texts stay Markdown;
 renderer() makes HTML of them, with formulas and links as they are needed where it is shown.
 """
+import functools
 import json
 import re
 from pathlib import Path
@@ -60,17 +61,22 @@ class Chapter(NamedTuple):
     figures: dict  # {anchor: figures of that section}
 
 
+@functools.cache
+def cells(path):
+    """The cells of a notebook, parsed once in a build; a page that is no notebook has none."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))["cells"] if str(path).endswith(".ipynb") else []
+
+
 def read(path):
     """A chapter's items; what a draft does not have yet is empty."""
-    cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
-    found = {tag: [cell for cell in cells if tag in cell["metadata"].get("tags", ())]
+    found = {tag: [cell for cell in cells(path) if tag in cell["metadata"].get("tags", ())]
              for tag in ("title", "spoken", "rubric", "traps", "quiz", "followup")}
     title = next((match[1] for cell in found["title"] if (match := TITLE.match(source(cell)))), "")
     rubric, traps = (points(found[tag], title) for tag in ("rubric", "traps"))
     cards = [*rubric_cards(title, rubric), *filter(None, map(quiz, found["quiz"])), *filter(None, map(followup, found["followup"]))]
     spoken = "\n\n".join(re.sub(r"^> ?", "", line) for cell in found["spoken"]
                          for line in source(cell).splitlines() if line.startswith(">"))
-    return Chapter(Path(path).stem, title, spoken, rubric, traps, cards, *sections(cells))
+    return Chapter(Path(path).stem, title, spoken, rubric, traps, cards, *sections(cells(path)))
 
 
 def source(cell):

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 
 from docutils import nodes
+from items import cells
 from repository import binder
 
 ASSETS = Path(__file__).parent.parent / "assets" / "live"
@@ -35,10 +36,6 @@ def chapters(srcdir):
         for path in sorted([*folder.glob("*.py"), *folder.glob("*.mplstyle"), *folder.glob("selfcheck/*.py")]):
             archive.writestr(zipfile.ZipInfo(path.relative_to(folder).as_posix()), path.read_bytes(), zipfile.ZIP_DEFLATED)
     return made.getvalue()
-
-
-def cells(path):
-    return json.loads(path.read_text(encoding="utf-8"))["cells"] if path.suffix == ".ipynb" else []
 
 
 def parts(node, kind):
@@ -70,7 +67,7 @@ def bars(app, doctree, docname):
     """Give the code cells their ids and buttons."""
     if not app.config.live_runtime:
         return
-    source = cells(Path(app.env.doc2path(docname)))
+    source = cells(app.env.doc2path(docname))
     for number, cell in enumerate(parts(doctree, "cell_code"), 1):
         cell["ids"].append(source[cell["cell_index"]]["id"])
         tags = source[cell["cell_index"]]["metadata"].get("tags", [])

@@ -1,8 +1,8 @@
 """List every claim and every myth of the chapters, each with a link to its place: {claims} and {myths}."""
-import json
 import re
 from pathlib import Path
 
+import items
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.transforms import SphinxTransform
@@ -38,15 +38,15 @@ class Statements(SphinxDirective):
             path = Path(self.env.srcdir, f"{chapter}.ipynb")
             if path.exists():
                 self.env.note_dependency(path)
-                lines += self.listed(chapter, json.loads(path.read_text(encoding="utf-8"))["cells"])
+                lines += self.listed(chapter, items.cells(path))
         made = nodes.Element()
         self.state.nested_parse(StringList(lines, self.env.docname), 0, made, match_titles=True)
         return made.children
 
     def listed(self, chapter, cells):
         """The chapter's question and statements; nothing where it has none."""
-        title = TITLE.match("".join(cells[0]["source"]) if cells else "")  # _ext/cards.py says so where it is missing
-        found = self.of("\n\n".join("".join(cell["source"]) for cell in cells if self.tag in cell["metadata"].get("tags", [])), chapter)
+        title = TITLE.match(items.source(cells[0]) if cells else "")  # _ext/cards.py says so where it is missing
+        found = self.of("\n\n".join(items.source(cell) for cell in cells if self.tag in cell["metadata"].get("tags", [])), chapter)
         return [f"## {title[1]}", "", *found, ""] if title and found else []
 
 
