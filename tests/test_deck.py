@@ -56,7 +56,8 @@ def collection(book, tmp_path_factory):
 @pytest.fixture(scope="module")
 def drawn(collection):
     """{id: (question, answer)}: the HTML that Anki shows, without the style sheet."""
-    return {name: tuple(side.partition("</style>")[2] for side in (card.question(), card.answer())) for name, card in cards(collection).items()}
+    return {name: tuple(side.partition("</style>")[2] for side in (card.question(), card.answer()))
+            for name, card in cards(collection).items()}
 
 
 def source_cells():
@@ -245,7 +246,8 @@ def test_a_newer_deck_brings_new_texts_and_cards_and_keeps_what_was_learned(tmp_
             collection.sched.answerCard(card, rating)
         collection.sched.set_due_date([before[first.id].id], "17")
         collection.sched.suspend_cards([before[rest[0].id].id])
-        learned = "select id, did, type, queue, due, ivl, factor, reps, lapses from cards where nid in (select id from notes where guid != 'q28-rubric-99')"
+        learned = ("select id, did, type, queue, due, ivl, factor, reps, lapses from cards "
+                   "where nid in (select id from notes where guid != 'q28-rubric-99')")
         reviews, learned_before = collection.db.all("select * from revlog"), collection.db.all(learned)
         assert len(reviews) >= 3 and len({tuple(row[2:]) for row in learned_before}) > 3
 
