@@ -160,7 +160,7 @@
       render();
     }, 'I have answered', text);
     text.oninput = () => change(here, steps => steps[at].ask.answer = text.value);
-    text.onkeydown = event => event.key === 'Enter' && (event.ctrlKey || event.metaKey) && answered.requestSubmit();
+    text.addEventListener('keydown', event => event.key === 'Enter' && (event.ctrlKey || event.metaKey) && answered.requestSubmit());
     const tick = () => {
       timer.textContent = clock((Date.now() - began) / 1000);
       ticking = setTimeout(tick, 1000 - (Date.now() - began) % 1000);
@@ -248,7 +248,7 @@
   /** Show what the record says. At a new step, which the reader or another tab has made, the focus goes to its heading. */
   function render(loaded) {
     const record = load(here), at = record && now(record), step = record && steps(record)[at];
-    const view = step ? `${here} ${at} ${step.ask.seconds}` : record ? here : '';
+    const view = step ? `${here} ${at} ${step.ask.seconds}` : record ? here : `start ${here}`;
     if (view === shown) return follow(step);
     shown = view;
     clearTimeout(ticking);
@@ -258,7 +258,7 @@
     table.replaceChildren(...!record ? start() : !step ? result(record) : [...(step.ask.seconds === undefined ? question : compare)(at, step),
       small(element('a', { href: '#' }, 'Leave the interview'), ': it waits for you.')]);
     if (loaded === true) return;
-    const heading = record ? table.querySelector('h2') : document.querySelector('h1');
+    const heading = record ? table.querySelector('h2') : document.querySelector('.bd-article h1');
     heading.tabIndex = -1;
     scrollTo({ top: 0, behavior: 'instant' });
     heading.focus({ preventScroll: true });

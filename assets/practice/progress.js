@@ -85,7 +85,7 @@
     try { file = JSON.parse(text); } catch { }
     if (file?.book !== 'Prove It' || typeof file.kept !== 'object' || !file.kept) throw new Error('This is not a file that this book has saved, or it is damaged');
     if (file.format !== 1) throw new Error('This file was saved by a newer version of the book');
-    for (const [key, value] of Object.entries(file.kept)) {
+    for (let [key, value] of Object.entries(file.kept)) {
       let fine = typeof value === 'string';
       if (/^(cards|quiz|interview)\//.test(key)) try { value = JSON.parse(value); } catch { fine = false; }
       if (key.startsWith('cards/')) fine &&= Array.isArray(value?.reviews) && value.reviews.length > 0 && value.reviews.every(isReview);
