@@ -242,6 +242,7 @@
 
   const said = element('p', { className: 'practice-said', role: 'status' }), table = element('div');
   room.replaceChildren(said, table);
+  delete document.body.dataset.bsSpy; // the theme takes each link within a page for a selector, which a date is not
   let here = ''; // the interview that the address names
   let shown, ticking, follow; // follow() takes over into what is shown what has changed in the record
 
