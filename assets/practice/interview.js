@@ -121,18 +121,18 @@
       location.hash = begun;
     };
     const list = element('ul', { className: 'practice-history' });
-    const toggle = begun => { // remove it, or bring it back
-      const key = `interview/${begun}`, value = removed.get(begun) ?? null;
-      if (!removed.delete(begun)) removed.set(begun, store.get(key));
-      store.set(key, value);
+    const toggle = (begun, at) => { // remove it, or bring it back
+      const value = removed.get(begun) ?? null;
+      if (!removed.delete(begun)) removed.set(begun, store.get(`interview/${begun}`));
+      store.set(`interview/${begun}`, value);
       follow();
-      list.querySelector(`[id="${begun}"] button`).focus();
+      list.children[at].querySelector('button').focus();
     };
-    const row = begun => {
+    const row = (begun, at) => {
       const record = load(begun), next = record && steps(record)[now(record)];
-      return element('li', { id: begun }, element('span', {}, record ? element('a', { href: `#${begun}` }, date(begun)) : date(begun),
-        element('small', {}, !record ? 'Removed' : next ? `Not finished: ${next.where.toLowerCase()}` : score(questions(record)))),
-      button(record ? 'Remove' : 'Undo', () => toggle(begun), { ariaLabel: `${record ? 'Remove' : 'Undo: bring back'} the interview of ${date(begun)}` }));
+      const state = element('small', {}, !record ? 'Removed' : next ? `Not finished: ${next.where.toLowerCase()}` : score(questions(record)));
+      return element('li', {}, element(record ? 'a' : 'span', { href: `#${begun}` }, date(begun), state),
+        button(record ? 'Remove' : 'Undo', () => toggle(begun, at), { ariaLabel: `${record ? 'Remove' : 'Undo: bring back'} the interview of ${date(begun)}` }));
     };
     follow = () => {
       const none = !chapters.some(wentBadly), all = new Set([...interviews(), ...removed.keys()]);
