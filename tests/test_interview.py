@@ -474,6 +474,10 @@ def test_an_earlier_interview_is_opened_again_removed_and_brought_back(reader):
     undo.press("Enter")
     assert records(page) == [first, second]
     expect(page.get_by_role("button", name="Remove the interview of 1 March at 20:00")).to_be_focused()
+    page.seen.clear()
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    assert not [url for url in page.seen if "fsrs" in url]  # the cards know all of it
 
 
 # --- files -------------------------------------------------------------------------------------------
@@ -552,7 +556,9 @@ def test_a_browser_that_keeps_nothing_says_so_once_and_the_interview_goes_on(rea
 
 DAMAGED = ["{", "null", "5", '"text"', "[]", "{}", '{"questions": 3}', '{"questions": [null]}', '{"questions": [{"chapter": "x"}]}',
            '{"questions": [{"chapter": 5, "points": [], "traps": [], "followups": []}]}',
-           '{"questions": [{"chapter": "x", "points": [], "traps": [], "followups": [null]}]}']
+           '{"questions": [{"chapter": "x", "answer": "", "points": [], "traps": [], "followups": [null]}]}',
+           '{"questions": [{"chapter": "x", "answer": {}, "points": [], "traps": [], "followups": []}]}',
+           '{"questions": [{"chapter": "x", "answer": "", "marked": "long ago", "points": [], "traps": [], "followups": []}]}']
 
 
 def test_a_damaged_record_is_skipped(reader):
@@ -590,6 +596,7 @@ def test_what_the_book_no_longer_has_is_skipped(reader):
     page.go_back()
     page.get_by_role("link", name="1 January").click()
     expect(page.get_by_role("heading", name="The book no longer has these questions")).to_be_visible()
+    expect(page.get_by_text("You missed nothing")).to_have_count(0)
 
 
 # --- two tabs ------------------------------------------------------------------------------------------

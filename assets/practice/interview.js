@@ -34,8 +34,9 @@
 
   // --- the records ---------------------------------------------------------------------------------------------------
 
-  const sound = record => Array.isArray(record?.questions) && record.questions.every(question => typeof question?.chapter === 'string'
-    && [question.points, question.traps, question.followups].every(Array.isArray) && question.followups.every(followup => followup?.id));
+  const soundAsk = ask => typeof ask?.answer === 'string' && [ask.began, ask.seconds, ask.marked].every(n => n === undefined || Number.isFinite(n));
+  const sound = record => Array.isArray(record?.questions) && record.questions.every(question => soundAsk(question)
+    && [question.points, question.traps, question.followups].every(Array.isArray) && question.followups.every(soundAsk));
   function load(begun) { // null if there is none, or a damaged one
     const record = DATE.test(begun) ? progress.parse(`interview/${begun}`, null) : null;
     return sound(record) ? record : null;
@@ -93,11 +94,11 @@
   }
 
   /** Give the cards the reviews of all that is marked. A review is known by its time: to give it once more changes nothing. */
-  async function teach(begun) {
+  async function teach() {
     try {
-      for (const [i, { ask, card, chapter }] of steps(load(begun) ?? { questions: [] }).entries()) {
+      for (const begun of interviews()) for (const [i, { ask, card, chapter }] of steps(load(begun) ?? { questions: [] }).entries()) {
         if (!ask.marked || ask.kept) continue;
-        const grades = card ? [[card.id, ask.grade]] : chapter.rubric.map(({ id }) => [id, ask.points.includes(id) ? 3 : 1]);
+        const grades = card ? [[card.id, ask.grade ?? 1]] : chapter.rubric.map(({ id }) => [id, ask.points.includes(id) ? 3 : 1]);
         for (const [id, grade] of grades) await progress.review(id, grade, ask.marked);
         change(begun, steps => steps[i].ask.kept = true);
       }
@@ -105,7 +106,6 @@
       said.textContent = `${error.message} Your marks wait here until they become cards.`;
     }
   }
-  const teachAll = async () => { for (const begun of interviews()) await teach(begun); };
 
   // --- before an interview -------------------------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@
         ...parts.map(part => choice('radio', 'which', part, `${part} (${size(part)})`)), bad]),
       fieldset('How many?', [...[1, 2, 3].map(n => choice('radio', 'number', n, n, { checked: n === 3 })),
         choice('radio', 'number', chapters.length, 'all')], 'practice-row')),
-    element('h2', {}, 'Your interviews'), list, backup(() => { teachAll(); follow(); })];
+    element('h2', {}, 'Your interviews'), list, backup(() => { teach(); follow(); })];
   }
 
   // --- an interview --------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@
     const timer = element('span', { role: 'timer', ariaLabel: 'Your time' });
     const text = element('textarea', { rows: 8, value: ask.answer, placeholder: 'Type here, or answer aloud', ariaLabel: 'Your answer' });
     const answered = form(() => {
-      change(here, steps => steps[at].ask.seconds ??= Math.round((Date.now() - began) / 1000));
+      change(here, steps => steps[at].ask.seconds ??= Math.max(0, Math.floor((Date.now() - began) / 1000)));
       render();
     }, 'I have answered', text);
     text.oninput = () => change(here, steps => steps[at].ask.answer = text.value);
@@ -186,7 +186,7 @@
         if (!card) step.ask.followups = followups(step);
       });
       render();
-      teach(here).then(render);
+      teach().then(render);
     }, 'Go on', ...marks);
     marked.onchange = () => change(here, steps => {
       const chosen = new FormData(marked);
@@ -213,13 +213,13 @@
     });
     return [element('h2', {}, all.length ? `You made ${score(questions(record))}` : 'The book no longer has these questions'), small(date(here)),
       element('ul', { className: 'practice-result' }, ...lines), ...reading(all),
-      element('p', {}, button('Another interview', () => location.hash = '', { className: 'practice-main' })), backup(teachAll)];
+      element('p', {}, button('Another interview', () => location.hash = '', { className: 'practice-main' })), backup(teach)];
   }
 
   /** What to read: each chapter and its sections, each once, with what was missed of it. */
   function reading(all) {
     const gaps = all.flatMap(step => missed(step).map(gap => ({ ...gap, chapter: step.chapter })));
-    if (!gaps.length) return [element('p', {}, 'You missed nothing: there is nothing to read again.')];
+    if (!gaps.length) return all.length ? [element('p', {}, 'You missed nothing: there is nothing to read again.')] : [];
     const short = ({ front, html: text }) => inline(front ?? text.match(/^&quot;.+?&quot;/)?.[0] ?? text.split(': ')[0]);
     const line = (href, title, ...more) => element('li', {}, element('a', { href }, title), element('small', {},
       ...gaps.filter(({ read }) => read.some(([to]) => to === href)).flatMap((gap, i) => [i ? ' · ' : '', short(gap)])), ...more);
@@ -285,5 +285,5 @@
   addEventListener('pageshow', event => event.persisted && arrive());
   addEventListener('storage', event => (event.key ?? 'prove-it/interview/').startsWith('prove-it/interview/') && render());
   arrive();
-  teachAll();
+  teach();
 })();
