@@ -311,6 +311,7 @@ def test_follow_ups_touch_what_was_missed_then_what_was_not_known(reader):
 
 def test_the_result_leads_to_what_was_missed(reader, book):
     page = reader()
+    page.evaluate("proveIt.chapters.forEach(({ rubric, page, title }) => rubric.at(-1).read = [[page, title]])")  # to be read in no one section
     begin(page, number="all")
     for _ in READ:
         answer(page)
@@ -442,8 +443,9 @@ def test_a_jump_within_the_page_does_not_leave_the_interview(reader):
     begin(page)
     address = page.url
     page.get_by_label("Your answer").fill("Half")
-    page.evaluate("document.querySelector('.skip-link, #pst-skip-link a, a[href=\"#main-content\"]').click()")
-    page.wait_for_url(address)
+    page.locator("#pst-skip-link a").focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(address)
     page.reload()
     expect(page.get_by_label("Your answer")).to_have_value("Half")
 
