@@ -138,6 +138,7 @@ def scripts(app, pagename, templatename, context, doctree):
     if 'class="quiz"' in context["body"]:
         app.add_js_file("quiz.js", loading_method="defer")
     if practice:
+        app.add_js_file("room.js", loading_method="defer")
         app.add_js_file(f"{practice}.js", loading_method="defer")
 
 

@@ -1,40 +1,30 @@
 // The cards that are due today, one after the other, and some new ones.
 (() => {
-  const { store, progress, chapters } = window.proveIt;
+  const { store, progress, chapters, room: { element, html, button, count, shuffled, practising, backup, UNKEPT } } = window.proveIt;
   const NEW = 10; // a day: the hundred cards of the book in ten days
   const KINDS = { rubric: 'A point of a strong answer', quiz: 'Quiz', 'follow-up': 'A follow-up' };
   const GRADES = ['Again', 'Hard', 'Good', 'Easy'];
   const cards = chapters.flatMap(chapter => chapter.cards.map(card => ({ ...card, chapter })));
   const ids = cards.map(card => card.id), byId = new Map(cards.map(card => [card.id, card]));
   const room = document.getElementById('practice');
-  const said = Object.assign(document.createElement('p'), { className: 'practice-said' });
-  const table = document.createElement('div'); // a session
-  said.setAttribute('role', 'status');
-  room.replaceChildren(said, table);
+  const said = element('p', { className: 'practice-said', role: 'status' }), table = element('div');
+  room.replaceChildren(said, table, backup(() => table.replaceChildren(...start())));
 
   let more = 0; // new cards that were asked for on top
   let again = []; // what was not known in this session, once more at its end
   let shown = null, answered = 0;
 
-  function element(name, properties = {}, ...children) {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
-  }
-  const html = (name, text, className = '') => element(name, { innerHTML: text, className });
-  const button = (text, act, properties) => element('button', { type: 'button', onclick: act, ...properties }, text);
-  const count = (n, what) => `${n} ${what}${n === 1 ? '' : 's'}`;
-
   const due = () => progress.due(ids);
   const fresh = () => ids.filter(id => !progress.known(id)).slice(0, Math.max(0, NEW + more - progress.begun(ids)));
 
   function show(...content) {
+    practising(shown);
     table.replaceChildren(...content);
     const heading = table.querySelector('h2');
     heading.tabIndex = -1;
+    scrollTo({ top: 0, behavior: 'instant' });
     heading.focus({ preventScroll: true });
-    heading.scrollIntoView();
-    if (store.unkept) said.textContent = 'Your browser keeps nothing of this: its storage is full or blocked. Export your history below before you close the page.';
+    if (store.unkept) said.textContent = UNKEPT;
   }
 
   // --- before and after a session ------------------------------------------------------------------------------------
@@ -54,6 +44,7 @@
       if (left) content.push(element('p', {}, button(`${Math.min(NEW, left)} new cards now`, () => { more += NEW; next(); })));
     }
     answered = 0;
+    practising(false);
     return content;
   }
 
@@ -66,17 +57,15 @@
     shown = byId.get(id);
     const left = waiting.length + again.length;
     const heading = element('h2', {}, KINDS[shown.kind]);
-    const where = element('p', { className: 'practice-where' }, `${count(left, 'card')} left · ${shown.chapter.title}`);
+    const where = element('p', { className: 'practice-where' },
+      element('span', {}, `${count(left, 'card')} left · ${shown.chapter.title}`), button('Stop', () => show(...start())));
+    // Shuffled, so that it is the answer that is remembered, and not its place.
     const options = shown.options && shuffled(shown.options);
     const answer = options
       ? element('ol', { className: 'practice-options' }, ...options.map((option, i) =>
           element('li', {}, button('', () => pick(options, option), { innerHTML: `<b>${'ABCDEFGH'[i]}</b> <span>${option.html}</span>` }))))
       : element('p', {}, button('Show the answer', () => reveal(true), { className: 'practice-main' }));
-    show(heading, where, html('div', shown.front, 'practice-front'), answer);
-  }
-
-  function shuffled(list) { // so that it is the answer that is remembered, and not its place
-    return list.map(item => [Math.random(), item]).sort((a, b) => a[0] - b[0]).map(([, item]) => item);
+    show(heading, where, element('div', { className: 'practice-front' }, html(shown.front)), answer);
   }
 
   function pick(options, picked) {
@@ -85,7 +74,7 @@
       its.disabled = true;
       line.className = option.right ? 'practice-right' : option === picked ? 'practice-wrong' : '';
       if (option === picked) its.append(element('small', {}, 'your answer'));
-      line.append(html('div', option.why));
+      line.append(element('div', {}, html(option.why)));
     });
     reveal(picked.right);
   }
@@ -98,7 +87,7 @@
     const grades = element('div', { className: 'practice-grades', role: 'group', ariaLabel: 'How well did you know it?' });
     if (card.options) table.querySelector('.practice-options').before(heading);
     else table.append(heading);
-    table.append(html('div', card.back), reading, grades);
+    table.append(element('div', {}, html(card.back)), reading, grades);
     heading.focus();
     if (repeated) return grades.append(button('I know it now', () => repeat(true), { className: 'practice-main' }), button('Not yet', () => repeat(false)));
     try {
