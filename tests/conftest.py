@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -157,3 +158,33 @@ def listen(page, site):
     page.on("console", lambda message: message.type in ("error", "warning") and page.said.append(f"{message.text} ({message.location['url']})"))
     page.on("pageerror", lambda error: page.said.append(str(error)))
     return page
+
+
+NOON = "2027-03-01T12:00:00"
+BROKEN = {  # a browser that keeps nothing
+    "full": "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };",
+    "blocked": "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('blocked', 'SecurityError'); } });",
+}
+
+
+@pytest.fixture
+def reader(browser, site):
+    """A function that opens a page of the book for a reader who has never been there; a second page is a second tab."""
+    contexts = []
+
+    def opened(path, at=NOON, script="", tab_of=None, **options):
+        if not tab_of:
+            contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options))
+        page = listen((tab_of.context if tab_of else contexts[-1]).new_page(), site)
+        page.clock.set_fixed_time(at)
+        if script:
+            page.add_init_script(script)
+        page.goto(f"{site}/{path}")
+        return page
+
+    yield opened
+    for context in contexts:
+        said = [complaint for page in context.pages for complaint in page.said + page.asked
+                if not re.match("full|blocked|Got invalid theme mode", complaint)]  # the theme's scripts, where nothing can be kept
+        context.close()
+        assert not said

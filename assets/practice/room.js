@@ -16,8 +16,7 @@
     shuffled: list => list.map(item => [Math.random(), item]).sort((a, b) => a[0] - b[0]).map(([, item]) => item),
     /** While something is asked, the page shows nothing else. */
     practising: asked => document.body.classList.toggle('practising', Boolean(asked)),
-    UNKEPT: 'Your browser does not keep this: its storage is full or blocked. It lasts until you close this page; Export, before and '
-      + 'after, saves it.',
+    UNKEPT: 'Your browser does not keep this: its storage is full or blocked. Export it before you close this page.',
   };
 
   /** Export and Import, each a button. joined() is called when a file has brought something. */
