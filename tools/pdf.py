@@ -70,7 +70,8 @@ def whole():
     """The book as one page: the title, the contents, the rest of the home page, the chapters, the lists beside them."""
     home, page = article(HOME), read(HOME)
     pages = [urljoin(HOME, link["href"]) for link in page.select("#the-questions a:not(.headerlink)")]
-    home.select_one("#three-ways-in").decompose()
+    for on_screen in home.select("#three-ways-in, .practise"):
+        on_screen.decompose()
     credit, contents = (home.select_one(id).extract() for id in ("#credit", "#the-questions"))
     credit.h2.decompose()
     home.h1.find_next("p").insert_after(credit, contents)
@@ -79,6 +80,9 @@ def whole():
 
     styles = [f'<link rel="stylesheet" href="{urljoin(HOME, link["href"])}">' for link in page.select("link[rel=stylesheet]")]
     texts = [home, *map(article, pages)]
+    for link in home.select("a[href^='#']"):
+        if link["href"][1:].partition("--")[0] not in {text["id"] for text in texts}:  # the interview and the cards need a screen
+            link.unwrap()
     for text in texts[1:]:
         name = text["id"].partition("-")[0]
         text["style"] = f"page: {name}"

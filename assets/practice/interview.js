@@ -143,7 +143,7 @@
   function question(at, { ask, where, title }) {
     let { began } = ask;
     const timer = element('span', { role: 'timer', ariaLabel: 'Your time' });
-    const text = element('textarea', { rows: 8, value: ask.answer, placeholder: 'Type here, or answer aloud', ariaLabel: 'Your answer' });
+    const text = element('textarea', { rows: 8, value: ask.answer, placeholder: 'Type here, or answer aloud. Ctrl+Enter: answered', ariaLabel: 'Your answer' });
     const answered = form(() => {
       change(here, steps => steps[at].ask.seconds ??= Math.max(0, Math.floor((Date.now() - began) / 1000)));
       render();
