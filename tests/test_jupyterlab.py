@@ -12,7 +12,7 @@ import selfcheck
 from conftest import ROOT, copy_of_the_repository, jupyterlab, listen, without_pictures
 from playwright.sync_api import expect
 from test_chapters import BOOKS, CHAPTERS, parse
-from test_execution import IN_JUPYTERLAB, has_kernel
+from test_execution import IN_JUPYTERLAB, kernel
 from test_house import environment, run
 
 pytestmark = pytest.mark.xdist_group("jupyterlab")  # one worker starts the server and keeps it
@@ -85,8 +85,7 @@ def lab(browser, tmp_path_factory):
     copy = copy_of_the_repository(tmp_path_factory.mktemp("lab") / "copy")
     command = run(f"make -n lab BIN='{Path(sys.executable).parent}'", copy).stdout.splitlines()[-1]
     expect.set_options(timeout=LONG)
-    kernel = {"OPENBLAS_CORETYPE": IN_JUPYTERLAB} if has_kernel(IN_JUPYTERLAB) else {}
-    with jupyterlab(command, copy, environment(copy) | kernel) as site:
+    with jupyterlab(command, copy, environment(copy) | kernel(IN_JUPYTERLAB)) as site:
         context = browser.new_context(viewport={"width": 1400, "height": 900})
         yield Lab(context.new_page(), site, copy / "chapters")
         context.close()
