@@ -186,7 +186,7 @@ def test_run_all_prints_what_is_stored(chapter):
 
 # --- an exercise -----------------------------------------------------------------------------------------------------
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def exercise(lab):
     """The first chapter, opened, its setup cell run."""
     lab.open(FIRST)
