@@ -198,7 +198,7 @@ def exercise(lab):
 def test_an_exercise_names_a_mistake_and_passes_a_right_answer(exercise):
     mistakes = {mistake.name: mistake.message for mistake in selfcheck.exercises()["layer_norm"].misconceptions}
     report = exercise.cell("q29-check").get_by_role("status")
-    for code, word, sentence in [(WRONG, "NOT YET", mistakes[MISTAKE]), (RIGHT, "PASSED", "Right on all")]:
+    for code, word, sentence in [(RIGHT, "PASSED", "Right on all"), (WRONG, "NOT YET", mistakes[MISTAKE])]:
         exercise.write("q29-stub", code)
         exercise.run(cells=2)
         expect(report.locator("> strong")).to_have_text(word)
