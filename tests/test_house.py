@@ -139,6 +139,7 @@ def test_make_lab_opens_the_chapters(house):
 def test_make_serve_serves_the_book(house):
     port = free_port()
     server = subprocess.Popen(["make", "serve", f"ARGS={port}"], cwd=house, env=environment(house), start_new_session=True,
+                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # though the tests run in the background
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         said = [server.stdout.readline() for _ in range(3)]
