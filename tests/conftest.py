@@ -142,8 +142,28 @@ def browser():
         yield browser
 
 
+@pytest.fixture(scope="session")
+def tab(browser):
+    """A tab that many tests use, one after the other: to open one costs a second. `fresh` comes first."""
+    return browser.new_context().new_page()
+
+
+def fresh(tab, site, width, scheme="light"):
+    """Make a used tab as good as new, on a file of the site that is no page: nothing is kept, nothing intercepted or heard."""
+    tab.unroute_all()
+    tab.context.unroute_all()
+    tab.context.set_offline(False)
+    tab.goto(f"{site}/_static/book.css")
+    tab.evaluate("localStorage.clear(), sessionStorage.clear()")
+    tab.mouse.move(0, 0)
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.emulate_media(color_scheme=scheme)
+    return listen(tab, site)
+
+
 def listen(page, site):
     """Keep the page from other hosts; what it asked for is in page.seen and page.asked, its complaints in page.said."""
+    again = hasattr(page, "said")
     page.seen, page.asked, page.said = [], [], []
 
     def route(route):
@@ -155,6 +175,8 @@ def listen(page, site):
         return route.abort()
 
     page.route("**/*", route)
+    if again:
+        return page
     page.on("console", lambda message: message.type in ("error", "warning") and page.said.append(f"{message.text} ({message.location['url']})"))
     page.on("pageerror", lambda error: page.said.append(str(error)))
     return page

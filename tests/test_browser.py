@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import listen
+from conftest import fresh
 from playwright.sync_api import expect
 from test_book import PAGES
 
@@ -19,11 +19,12 @@ def violations(page):
     page.evaluate("""() => {
         document.querySelectorAll('details').forEach(details => details.open = true);
         // Two tokens of code of the same classes, within elements of the same classes, have the same colours: one is enough.
+        // Two formulas likewise.
         const seen = new Set();
-        for (const token of document.querySelectorAll('pre span')) {
+        for (const token of document.querySelectorAll('pre span, math')) {
             let kind = '';
-            for (let node = token; node; node = node.parentElement) kind += `${node.className} < `;
-            if (seen.has(kind)) token.replaceWith(...token.childNodes);
+            for (let node = token; node; node = node.parentElement) kind += `${node.localName} ${node.className} < `;
+            if (seen.has(kind)) token.replaceWith(...(token.localName === 'math' ? [token.textContent] : token.childNodes));
             seen.add(kind);
         }
     }""")
@@ -32,14 +33,13 @@ def violations(page):
 
 
 @pytest.fixture(scope="module", params=VISITS, ids=lambda visit: "-".join(map(str, visit)))
-def page(browser, site, request):
+def page(tab, site, request):
     """One page, opened; what it asked of other hosts and complained of is in page.asked and page.said."""
     name, width, scheme = request.param
-    page = listen(browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme), site)
+    page = fresh(tab, site, width, scheme)
     page.goto(f"{site}/{name}.html", wait_until="load")
     page.wait_for_load_state("networkidle")
-    yield page
-    page.close()
+    return page
 
 
 def test_nothing_moves_while_the_page_loads(page):

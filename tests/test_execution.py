@@ -1,6 +1,7 @@
-"""One execution: every chapter runs, and prints what is stored, on other processors and another Python too.
+"""One execution: every chapter runs, and prints what is stored.
 
-nbval runs the chapters in processes of their own, with the settings of nbval.ini.
+nbval runs the chapters in processes of their own, with the settings of nbval.ini: on another Python where there is one, because
+on this one, and with another kernel of OpenBLAS, test_jupyterlab.py runs them all.
 """
 import functools
 import os
@@ -8,6 +9,7 @@ import re
 import subprocess
 import sys
 
+import chromium
 import matplotlib.font_manager  # noqa: F401  a fresh machine builds its font cache here, not in a chapter's output
 import nbformat
 import pytest
@@ -15,9 +17,7 @@ from conftest import NEWEST, OLDEST, ROOT, kept, pythons
 
 CHAPTERS = sorted((ROOT / "chapters").glob("q*.ipynb"))
 SECONDS = 20  # of processor time
-KERNELS = ["Haswell", "Nehalem", "SkylakeX"]  # of OpenBLAS: each sums in another order
-ELSEWHERE = "Nehalem"  # the one that another Python runs with, where there is one
-IN_JUPYTERLAB = "SkylakeX"  # the one that test_jupyterlab.py runs the chapters with
+HERE, IN_JUPYTERLAB = KERNELS = "Haswell", "Nehalem"  # of OpenBLAS: each sums in another order
 PINS = [ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt"]
 
 
@@ -29,6 +29,22 @@ def nbval(*notebooks, python=sys.executable, **environment):
     done = subprocess.run(command, cwd=ROOT, env=env | environment, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return sum(os.times()[2:4]) - before, done.stdout if done.returncode else ""
+
+
+# --- other processors --------------------------------------------------------------------------------
+
+@functools.cache
+def kernel(name):
+    """The setting that has NumPy's OpenBLAS take this kernel; {} where it does not: it says so itself."""
+    setting = {"OPENBLAS_CORETYPE": name}
+    said = subprocess.run([sys.executable, "-c", "import numpy"], env=os.environ | setting | {"OPENBLAS_VERBOSE": "2"},
+                          capture_output=True, text=True)
+    return setting if said.returncode == 0 and f"Core: {name}\n" in said.stdout + said.stderr else {}
+
+
+def test_two_kernels_are_here():
+    if missing := [name for name in KERNELS if not kernel(name)]:
+        pytest.skip(f"this machine cannot run OpenBLAS's {' and '.join(missing)} kernel; the chapters are run with its own")
 
 
 # --- another Python: oldest and newest that this machine has ---------------------------------------
@@ -63,36 +79,19 @@ def environment(minor):
     return executable(kept(f"python3.{minor}", b"".join(path.read_bytes() for path in PINS), make))
 
 
-@pytest.mark.parametrize("minor", ends(), ids=lambda minor: f"python3.{minor}")
-def test_same_outputs_with_another_python(minor):
-    _, report = nbval(*CHAPTERS, python=environment(minor), OPENBLAS_CORETYPE=ELSEWHERE)
-    if report:
-        pytest.fail(report, pytrace=False)
+HERE_TOO = [] if ends() and chromium.installed() else [sys.version_info.minor]  # else only JupyterLab's tests run this Python
 
 
-# --- other processors --------------------------------------------------------------------------------
-
-@functools.cache
-def has_kernel(kernel):
-    """Whether NumPy's OpenBLAS really takes this kernel here: it says so itself."""
-    env = os.environ | {"OPENBLAS_CORETYPE": kernel, "OPENBLAS_VERBOSE": "2"}
-    said = subprocess.run([sys.executable, "-c", "import numpy"], env=env, capture_output=True, text=True)
-    return said.returncode == 0 and f"Core: {kernel}\n" in said.stdout + said.stderr
-
-
+# One group: one worker makes the environment.
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel != IN_JUPYTERLAB and (kernel != ELSEWHERE or not ends())])
-def test_stored_outputs(kernel, path):
-    if not has_kernel(kernel):
-        pytest.skip(f"this machine cannot run OpenBLAS's {kernel} kernel")
-    seconds, report = nbval(path, OPENBLAS_CORETYPE=kernel)
+@pytest.mark.parametrize("minor", [pytest.param(minor, marks=pytest.mark.xdist_group(f"python3.{minor}"), id=f"python3.{minor}")
+                                   for minor in [*ends(), *HERE_TOO]])
+def test_stored_outputs(minor, path):
+    python = sys.executable if minor == sys.version_info.minor else environment(minor)
+    seconds, report = nbval(path, python=python, **kernel(HERE))
     if report:
         pytest.fail(report, pytrace=False)
-    assert kernel != "Haswell" or seconds < SECONDS, f"{path.stem} takes {seconds:.0f} s; a chapter may take {SECONDS}"
-
-
-def test_one_kernel_at_least_is_compared():
-    assert CHAPTERS and any(map(has_kernel, KERNELS))
+    assert seconds < SECONDS, f"{path.stem} takes {seconds:.0f} s; a chapter may take {SECONDS}"
 
 
 # --- the comparison itself can fail ------------------------------------------------------------------

@@ -12,7 +12,7 @@ import selfcheck
 from conftest import ROOT, copy_of_the_repository, jupyterlab, listen, without_pictures
 from playwright.sync_api import expect
 from test_chapters import BOOKS, CHAPTERS, parse
-from test_execution import IN_JUPYTERLAB, has_kernel
+from test_execution import IN_JUPYTERLAB, kernel
 from test_house import environment, run
 
 pytestmark = pytest.mark.xdist_group("jupyterlab")  # one worker starts the server and keeps it
@@ -85,8 +85,7 @@ def lab(browser, tmp_path_factory):
     copy = copy_of_the_repository(tmp_path_factory.mktemp("lab") / "copy")
     command = run(f"make -n lab BIN='{Path(sys.executable).parent}'", copy).stdout.splitlines()[-1]
     expect.set_options(timeout=LONG)
-    kernel = {"OPENBLAS_CORETYPE": IN_JUPYTERLAB} if has_kernel(IN_JUPYTERLAB) else {}
-    with jupyterlab(command, copy, environment(copy) | kernel) as site:
+    with jupyterlab(command, copy, environment(copy) | kernel(IN_JUPYTERLAB)) as site:
         context = browser.new_context(viewport={"width": 1400, "height": 900})
         yield Lab(context.new_page(), site, copy / "chapters")
         context.close()
@@ -187,7 +186,7 @@ def test_run_all_prints_what_is_stored(chapter):
 
 # --- an exercise -----------------------------------------------------------------------------------------------------
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def exercise(lab):
     """The first chapter, opened, its setup cell run."""
     lab.open(FIRST)
@@ -199,7 +198,7 @@ def exercise(lab):
 def test_an_exercise_names_a_mistake_and_passes_a_right_answer(exercise):
     mistakes = {mistake.name: mistake.message for mistake in selfcheck.exercises()["layer_norm"].misconceptions}
     report = exercise.cell("q29-check").get_by_role("status")
-    for code, word, sentence in [(WRONG, "NOT YET", mistakes[MISTAKE]), (RIGHT, "PASSED", "Right on all")]:
+    for code, word, sentence in [(RIGHT, "PASSED", "Right on all"), (WRONG, "NOT YET", mistakes[MISTAKE])]:
         exercise.write("q29-stub", code)
         exercise.run(cells=2)
         expect(report.locator("> strong")).to_have_text(word)
