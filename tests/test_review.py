@@ -246,6 +246,16 @@ def test_a_reload_loses_nothing(reader):
     expect(page.locator("#practice")).to_contain_text("7 new.")
 
 
+def test_a_double_click_counts_once(reader):
+    page = reader("review.html")
+    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Show the answer").click()
+    page.locator(".practice-grades button").first.evaluate("button => { button.click(); button.click(); }")
+    page.get_by_role("button", name="Show the answer").click()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#practice")).to_contain_text("You went through 1 card.")
+
+
 def test_two_tabs_ask_no_card_twice(reader):
     page = reader("review.html")
     other = reader("review.html", tab_of=page)

@@ -101,8 +101,9 @@
   }
 
   async function review(grade) {
+    if (!shown) return; // the second press of a double click
     const { id } = shown;
-    shown = null; // the second press of a double click is for nothing
+    shown = null;
     if (grade === 1) again.push(id);
     answered++;
     await progress.review(id, grade);
