@@ -595,6 +595,7 @@ FAULTS = {  # what is wrong: (how to plant it, what every sentence that comes ba
                                    "`figure`. still waits for your text: TODO: one"),
     "a cell that is not Python": (edit("setup", "$", "\nx = = 1"), "`setup`. is not valid Python"),
     "no spoken answer": (drop("spoken"), "`rubric`.* follows `title`, where `spoken` belongs"),
+    "no rubric": (drop("rubric"), "`traps`.* follows `spoken`, where `rubric` belongs"),
     "no proof": (drop("proof"), f"claim 1 has no cell tagged `proof`|follows `claim`, where `proof`|{NUMBER_MISSING}"),
     "no references": (drop("references"), "has to end with the `references` cell"),
     "no title": (drop("title"), "has to start with the `title` cell|level 1"),
