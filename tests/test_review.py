@@ -281,11 +281,14 @@ def test_cards_say_when_the_browser_keeps_nothing(reader, kind):
 
 def test_what_is_damaged_in_the_storage_counts_as_new(reader):
     page = reader("review.html")
-    for number, value in enumerate(["{", "5", "null", '{"reviews": 3}', '"text"', '{"due": 5}']):
+    for number, value in enumerate(["{", "5", "null", '{"reviews": 3}', '"text"', '{"due": 5}',
+                                    '{"due": 5, "reviews": [null, 3, ["x", 3], [5, 9]]}']):
         page.evaluate("([id, value]) => localStorage.setItem(`prove-it/cards/${id}`, value)", [CARDS[number].id, value])
+    page.evaluate(f"localStorage.setItem('prove-it/cards/{CARDS[9].id}', '{{\"due\": null, \"reviews\": [[1e12, 3], 4]}}')")  # known
     page.evaluate(f"localStorage.setItem('prove-it/quiz/{QUIZ.id}', '[')")
     page.reload()
-    assert session(page, lambda number: 3) == 10
+    expect(page.locator("#practice")).to_contain_text("1 card to see again, 10 new.")
+    assert session(page, lambda number: 3) == 11
     page.goto(page.url.replace("review", CHAPTERS[0]))
     page.locator(f"#{QUIZ.id} .quiz-right summary").click()
     expect(page.locator(f"#{QUIZ.id}").get_by_role("status")).to_contain_text("right")

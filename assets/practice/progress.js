@@ -26,9 +26,10 @@
   }
 
   const parse = (key, fallback) => { try { return JSON.parse(store.get(key)) ?? fallback; } catch { return fallback; } };
-  function card(id) {
-    const found = parse(`cards/${id}`, null);
-    return Array.isArray(found?.reviews) ? found : { due: Infinity, reviews: [] };
+  const isReview = review => Array.isArray(review) && Number.isFinite(review[0]) && [1, 2, 3, 4].includes(review[1]);
+  function card(id) { // what is damaged counts for nothing
+    const found = parse(`cards/${id}`, null), reviews = Array.isArray(found?.reviews) ? found.reviews.filter(isReview) : [];
+    return { due: !reviews.length ? Infinity : Number.isFinite(found.due) ? found.due : 0, reviews };
   }
   const joined = (...logs) => [...new Map(logs.flat().map(review => [review[0], review])).values()].sort((a, b) => a[0] - b[0]);
 
@@ -79,7 +80,6 @@
     },
   } });
 
-  const isReview = review => Array.isArray(review) && Number.isFinite(review[0]) && [1, 2, 3, 4].includes(review[1]);
   function checked(text) {
     let file;
     try { file = JSON.parse(text); } catch { }
