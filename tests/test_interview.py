@@ -226,6 +226,16 @@ def test_questions_by_part(reader):
         page.clock.set_fixed_time(DAY_2)
 
 
+def test_questions_whose_cards_are_begun(reader):
+    page = reader()
+    expect(page.get_by_label("Those whose cards you have begun")).to_be_disabled()
+    followup = page.evaluate("proveIt.chapters[1].cards.at(-1).id")
+    page.evaluate("id => proveIt.progress.review(id, 1)", followup)
+    page.reload()
+    begin(page, "Those whose cards you have begun", "3")
+    assert [question["chapter"] for question in records(page)[0]["questions"]] == [page.evaluate("proveIt.chapters[1].page")]
+
+
 def test_questions_not_asked_lately_come_first(reader):
     page = reader()
     for number in range(2 * len(READ)):
@@ -262,7 +272,7 @@ def test_those_that_went_badly_come_again_until_they_go_well(reader, failure):
     again(page)
     expect(bad).to_be_enabled()
     page.clock.set_fixed_time(DAY_2)
-    assert [question["chapter"] for question in interview(page, which="Those", number="3")["questions"]] == [failed]
+    assert [question["chapter"] for question in interview(page, which="Those that went badly", number="3")["questions"]] == [failed]
     again(page)
     expect(bad).to_be_disabled()
 

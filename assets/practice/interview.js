@@ -66,9 +66,11 @@
     return last && (fallen(last).length > 0 || made(last).length <= rubric.length / 2);
   }
 
+  const WHICH = { all: () => true, seen: ({ cards }) => cards.some(({ id }) => progress.known(id)), bad: wentBadly };
+
   /** Questions for an interview: those not asked for the longest time first. */
   function draw(which, number) {
-    const pool = chapters.filter(chapter => which === 'all' || (which === 'bad' ? wentBadly(chapter) : chapter.part === which));
+    const pool = chapters.filter(chapter => WHICH[which]?.(chapter) ?? chapter.part === which);
     const last = new Map(pool.map(({ page }) => [page, asked(page)[0]?.begun ?? '']));
     const drawn = shuffled(pool).sort((a, b) => last.get(a.page).localeCompare(last.get(b.page))).slice(0, number);
     return drawn.map(({ page }) => ({ chapter: page, answer: '', points: [], traps: [], followups: [] }));
@@ -102,8 +104,15 @@
 
   function start() {
     const parts = [...new Set(chapters.map(({ part }) => part))], size = part => chapters.filter(chapter => chapter.part === part).length;
-    const bad = choice('radio', 'which', 'bad', 'Those that went badly the last time'), why = element('small');
-    bad.lastChild.append(why);
+    const some = [['seen', 'Those whose cards you have begun', 'None so far.'],
+      ['bad', 'Those that went badly the last time', 'None so far: a trap, or half of the points missed.']].map(([which, text, none]) => {
+      const line = choice('radio', 'which', which, text), size = line.lastChild.appendChild(element('small'));
+      return { line, update() {
+        const number = chapters.filter(WHICH[which]).length;
+        line.firstChild.disabled = !number;
+        size.textContent = number ? count(number, 'question') : none;
+      } };
+    });
     const begin = form => {
       const chosen = new FormData(form), begun = new Date().toISOString();
       store.set(`interview/${begun}`, JSON.stringify({ questions: draw(chosen.get('which'), chosen.get('number')) }));
@@ -124,15 +133,14 @@
         button(record ? 'Remove' : 'Undo', () => toggle(begun, at), { ariaLabel: `${record ? 'Remove' : 'Undo: bring back'} the interview of ${date(begun)}` }));
     };
     follow = () => {
-      const none = !chapters.some(wentBadly), all = new Set([...interviews(), ...removed.keys()]);
-      bad.firstChild.disabled = none;
-      why.textContent = `${none ? 'None so far: these are questions where you' : 'You'} fell into a trap, or missed half of the points.`;
+      some.forEach(each => each.update());
+      const all = new Set([...interviews(), ...removed.keys()]);
       list.replaceChildren(...all.size ? [...all].sort().reverse().map(row) : [element('li', {}, element('small', {}, 'None yet.'))]);
     };
     follow();
     return [form(begin, 'Start',
       fieldset('Which questions?', [choice('radio', 'which', 'all', `All ${chapters.length}`, { checked: true }),
-        ...parts.map(part => choice('radio', 'which', part, `${part} (${size(part)})`)), bad]),
+        ...parts.map(part => choice('radio', 'which', part, `${part} (${size(part)})`)), ...some.map(({ line }) => line)]),
       fieldset('How many?', [...[1, 2, 3].map(n => choice('radio', 'number', n, n, { checked: n === 3 })),
         choice('radio', 'number', chapters.length, 'all')], 'practice-row')),
     element('h2', {}, 'Your interviews'), list, backup(() => { teach(); follow(); })];

@@ -7,6 +7,7 @@
   const { store } = window.proveIt;
   const here = document.currentScript.src;
   const DAY = 86_400_000;
+  const NEW = 7; // cards a day: with the plan of the home page, no card comes before its chapter
 
   let library = null; // fetched when something is reviewed
   const fsrs = () => library ??= new Promise((resolve, reject) => {
@@ -40,6 +41,7 @@
   }
 
   const tomorrow = now => new Date(now).setHours(24, 0, 0, 0);
+  const begun = ids => ids.filter(id => card(id).reviews[0]?.[0] >= tomorrow(Date.now()) - DAY).length;
 
   Object.assign(window.proveIt, { progress: {
     card, parse,
@@ -49,8 +51,10 @@
     next: async (id, now = Date.now()) => schedule(await fsrs(), card(id).reviews, now).next,
     known: id => card(id).reviews.length > 0,
     due: (ids, now = Date.now()) => ids.filter(id => card(id).due < tomorrow(now)).sort((a, b) => card(a).due - card(b).due),
-    /** How many cards were new today. */
-    begun: (ids, now = Date.now()) => ids.filter(id => card(id).reviews[0]?.[0] >= tomorrow(now) - DAY).length,
+    /** How many cards were new today, in interviews and quizzes too. */
+    begun,
+    /** The new ones that are left for today, and so many more. */
+    fresh: (ids, more = 0) => ids.filter(id => !card(id).reviews.length).slice(0, Math.max(0, NEW + more - begun(ids))),
     /** "tomorrow", "in 3 days", "on 4 March" */
     when(due, now = Date.now()) {
       const days = Math.round((tomorrow(due) - tomorrow(now)) / DAY);
@@ -97,9 +101,9 @@
   // On the home page: what is due today.
   const link = document.getElementById('due');
   function showDue() {
-    const ids = link.dataset.cards.split(' '), count = window.proveIt.progress.due(ids).length;
-    if (count) link.textContent = `${count} ${count === 1 ? 'card' : 'cards'} due today`;
-    else if (ids.some(id => window.proveIt.progress.known(id))) link.textContent = 'No card due today';
+    const { due, fresh, known } = window.proveIt.progress, ids = link.dataset.cards.split(' ');
+    const today = [[due(ids).length, 'due'], [fresh(ids).length, 'new']].filter(([count]) => count).map(([count, what]) => `${count} ${what}`);
+    if (ids.some(known)) link.textContent = today.length ? `Cards today: ${today.join(', ')}` : 'No card is due today';
   }
   if (link) {
     showDue();

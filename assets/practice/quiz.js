@@ -13,23 +13,24 @@
     quiz.append(said);
     options.forEach((option, i) => option.classList.add(i === right ? 'quiz-right' : 'quiz-wrong'));
 
-    const show = comment => {
+    const show = (now = false) => {
       const [picked, time] = answer() ?? [];
       options.forEach((option, i) => option.classList.toggle('quiz-picked', i === picked));
       again.hidden = picked === undefined;
       if (picked === undefined) return words.textContent = '';
-      const day = new Date(time).toLocaleDateString('en-GB', { day: 'numeric', month: 'long' });
-      words.textContent = `${comment ?? `Your answer of ${day}`}: ${picked === right ? 'right' : 'wrong'}. `;
+      const day = new Date(time).toLocaleDateString('en-GB', { day: 'numeric', month: 'long' }), { due } = progress.card(quiz.id);
+      words.textContent = `Your answer${now ? '' : ` of ${day}`}: ${picked === right ? 'right' : 'wrong'}. `
+        + (Number.isFinite(due) ? `It comes back as a card ${progress.when(due)}. ` : '');
     };
 
     options.forEach((option, i) => option.querySelector('summary').addEventListener('click', async () => {
       if (option.open || answer()) return; // it closes, or is read after the answer was given
       let kept = store.set(key, JSON.stringify([i, Date.now()]));
-      show('Your answer');
+      show(true);
       try {
         kept = await progress.review(quiz.id, i === right ? 3 : 1) && kept;
-        words.textContent += kept ? `It comes back as a card ${progress.when(progress.card(quiz.id).due)}. `
-          : 'Your browser does not keep it: its storage is full or blocked. ';
+        show(true);
+        if (!kept) words.textContent += 'Your browser does not keep it: its storage is full or blocked. ';
       } catch (error) {
         words.textContent += `${error.message} `;
       }

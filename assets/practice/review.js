@@ -1,7 +1,7 @@
 // The cards that are due today, one after the other, and some new ones.
 (() => {
   const { store, progress, chapters, room: { element, html, button, count, shuffled, practising, backup, UNKEPT } } = window.proveIt;
-  const NEW = 10; // a day: the hundred cards of the book in ten days
+  const MORE = 7; // new cards at a time, for who wants them
   const KINDS = { rubric: 'A point of a strong answer', quiz: 'Quiz', 'follow-up': 'A follow-up' };
   const GRADES = ['Again', 'Hard', 'Good', 'Easy'];
   const cards = chapters.flatMap(chapter => chapter.cards.map(card => ({ ...card, chapter })));
@@ -15,7 +15,7 @@
   let shown = null, answered = 0;
 
   const due = () => progress.due(ids);
-  const fresh = () => ids.filter(id => !progress.known(id)).slice(0, Math.max(0, NEW + more - progress.begun(ids)));
+  const fresh = () => progress.fresh(ids, more);
 
   function show(...content) {
     practising(shown);
@@ -40,8 +40,9 @@
     if (old + now) content.push(element('p', {}, button('Begin', next, { className: 'practice-main' })));
     else {
       const week = progress.due(ids, Date.now() + 7 * 86_400_000).length, tomorrow = progress.due(ids, Date.now() + 86_400_000).length;
-      content.push(element('p', {}, `Due tomorrow: ${tomorrow}. Within seven days: ${week}. Never seen: ${left}.`));
-      if (left) content.push(element('p', {}, button(`${Math.min(NEW, left)} new cards now`, () => { more += NEW; next(); })));
+      content.push(element('p', {}, `New today: ${progress.begun(ids)}, those of interviews and quizzes among them. Due tomorrow: ${tomorrow}. `
+        + `Within seven days: ${week}. Never seen: ${left}.`));
+      if (left) content.push(element('p', {}, button(count(Math.min(MORE, left), 'more new card'), () => { more += MORE; next(); })));
     }
     answered = 0;
     practising(false);
@@ -89,12 +90,16 @@
     else table.append(heading);
     table.append(element('div', {}, html(card.back)), reading, grades);
     heading.focus();
-    if (repeated) return grades.append(button('I know it now', () => repeat(true), { className: 'practice-main' }), button('Not yet', () => repeat(false)));
+    const grade = (number, text, act, small = '') => grades.append(button('', act, { innerHTML: `<b>${number}</b> ${text} <small>${small}</small>` }));
+    if (repeated) {
+      grade(1, 'Not yet', () => repeat(false));
+      if (knew) grade(2, 'I know it now', () => repeat(true));
+      return;
+    }
     try {
       const times = await progress.next(card.id);
       if (card !== shown) return;
-      GRADES.forEach((grade, i) => (knew || !i) && grades.append(
-        button('', () => review(i + 1), { innerHTML: `<b>${i + 1}</b> ${grade} <small>${progress.when(times[i])}</small>` })));
+      GRADES.forEach((text, i) => (knew || !i) && grade(i + 1, text, () => review(i + 1), progress.when(times[i])));
     } catch (error) {
       said.textContent = error.message;
     }
