@@ -59,7 +59,7 @@
     const left = waiting.length + again.length;
     const heading = element('h2', {}, KINDS[shown.kind]);
     const where = element('p', { className: 'practice-where' },
-      element('span', {}, `${count(left, 'card')} left · ${shown.chapter.title}`), button('Stop', () => show(...start())));
+      element('span', {}, count(left, 'card'), ' left', shown.kind === 'rubric' ? '' : ` · ${shown.chapter.title}`), button('Stop', () => show(...start())));
     // Shuffled, so that it is the answer that is remembered, and not its place.
     const options = shown.options && shuffled(shown.options);
     const answer = options
