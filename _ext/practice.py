@@ -106,8 +106,9 @@ class Practice(SphinxDirective):
 
     def run(self):
         self.env.metadata[self.env.docname]["practice"] = self.arguments[0]
-        return [nodes.raw("", '<div id="practice"><noscript><p>This page needs JavaScript, which is switched off in your '
-                          'browser. The questions, rubrics and quizzes stand in the chapters, too.</p></noscript></div>', format="html")]
+        return [nodes.raw("", f'<div id="practice" class="{self.arguments[0]}"><noscript><p>This page needs JavaScript, which is '
+                          'switched off in your browser. The questions, rubrics and quizzes stand in the chapters, too.</p></noscript></div>',
+                          format="html")]
 
 
 class Due(SphinxDirective):
