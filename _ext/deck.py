@@ -113,9 +113,8 @@ def finished(app, exception):
         return
     found = []
     for name in names:
-        chapter = items.read(app.env.doc2path(name))
-        targets = {slug: heading[1] for slug, heading in app.env.metadata[name].get("myst_slugs", {}).items()}
-        found.append((app.env.external_site_map[name].title or chapter.title, chapter, targets))
+        chapter = items.read(Path(app.env.doc2path(name)))
+        found.append((app.env.external_site_map[name].title or chapter.title, chapter, practice.targets(app.env, name)))
     write(Path(app.outdir, NAME), found, app.config.html_baseurl, float(os.environ.get("SOURCE_DATE_EPOCH") or time.time()))
 
 

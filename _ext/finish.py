@@ -58,10 +58,14 @@ def shrink(found):
     return f'{found[1]} style="--columns:{columns}"{found[2]}'
 
 
+def size(svg):
+    """Width and height of a figure, in pixels."""
+    return (round(float(points) * 4 / 3) for points in SIZE.search(svg).groups())
+
+
 def figure(page, found):
     """Keep the figure's place in the page, so that nothing moves when it comes, and let it come when it is near."""
-    size = SIZE.search(Path(page.parent, found[1]).read_text(encoding="utf-8"))
-    width, height = (round(float(points) * 4 / 3) for points in size.groups())
+    width, height = size(Path(page.parent, found[1]).read_text(encoding="utf-8"))
     return f'<img width="{width}" height="{height}" loading="lazy" '
 
 

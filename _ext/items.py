@@ -63,8 +63,8 @@ class Chapter(NamedTuple):
 
 @functools.cache
 def cells(path):
-    """The cells of a notebook, parsed once in a build; a page that is no notebook has none."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))["cells"] if str(path).endswith(".ipynb") else []
+    """The cells of a notebook, by its Path, parsed once in a build; a page that is no notebook has none."""
+    return json.loads(path.read_text(encoding="utf-8"))["cells"] if path.suffix == ".ipynb" else []
 
 
 def read(path):
@@ -72,11 +72,11 @@ def read(path):
     found = {tag: [cell for cell in cells(path) if tag in cell["metadata"].get("tags", ())]
              for tag in ("title", "spoken", "rubric", "traps", "quiz", "followup")}
     title = next((match[1] for cell in found["title"] if (match := TITLE.match(source(cell)))), "")
-    rubric, traps = (points(found[tag], title) for tag in ("rubric", "traps"))
+    rubric, traps = (points(found[tag]) for tag in ("rubric", "traps"))
     cards = [*rubric_cards(title, rubric), *filter(None, map(quiz, found["quiz"])), *filter(None, map(followup, found["followup"]))]
     spoken = "\n\n".join(re.sub(r"^> ?", "", line) for cell in found["spoken"]
                          for line in source(cell).splitlines() if line.startswith(">"))
-    return Chapter(Path(path).stem, title, spoken, rubric, traps, cards, *sections(cells(path)))
+    return Chapter(path.stem, title, spoken, rubric, traps, cards, *sections(cells(path)))
 
 
 def source(cell):
@@ -91,7 +91,7 @@ def anchors(text):
     return tuple(unquote(anchor) for anchor in LINK.findall(text))
 
 
-def points(cells, title):
+def points(cells):
     return [Point(name, WHERE.sub("", text), anchors(text))
             for cell in cells for name, text in zip(ids(cell), POINT.findall(source(cell)))]
 

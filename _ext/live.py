@@ -67,7 +67,7 @@ def bars(app, doctree, docname):
     """Give the code cells their ids and buttons."""
     if not app.config.live_runtime:
         return
-    source = cells(app.env.doc2path(docname))
+    source = cells(Path(app.env.doc2path(docname)))
     for number, cell in enumerate(parts(doctree, "cell_code"), 1):
         cell["ids"].append(source[cell["cell_index"]]["id"])
         tags = source[cell["cell_index"]]["metadata"].get("tags", [])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import items
 from docutils import nodes
-from finish import SIZE
+from finish import size
 from mathml import convert
 from sphinx.util.docutils import SphinxDirective
 
@@ -43,8 +43,12 @@ def box_quizzes(app, docname, source):
 def collect(app, doctree):
     path = Path(app.env.doc2path(app.env.docname))
     if path.suffix == ".ipynb":
-        slugs = app.env.metadata[app.env.docname].get("myst_slugs", {})
-        app.env.book_practice[app.env.docname] = shown(items.read(path), {slug: heading[1] for slug, heading in slugs.items()})
+        app.env.book_practice[app.env.docname] = shown(items.read(path), targets(app.env, app.env.docname))
+
+
+def targets(env, docname):
+    """{anchor of a heading as JupyterLab makes it: its id in the built page}"""
+    return {slug: heading[1] for slug, heading in env.metadata[docname].get("myst_slugs", {}).items()}
 
 
 def shown(chapter, targets):
@@ -74,7 +78,7 @@ def shown(chapter, targets):
 def picture(figure):
     """A figure under the name that myst-nb gives its file."""
     name = hashlib.sha256(os.linesep.join(figure.svg.splitlines()).encode()).hexdigest()
-    width, height = (round(float(points) * 4 / 3) for points in SIZE.search(figure.svg).groups())
+    width, height = size(figure.svg)
     return (f'<div class="cell_output"><img src="_images/{name}.svg" width="{width}" height="{height}" '
             f'alt="{escape(figure.alt)}"></div>')
 

@@ -182,7 +182,7 @@ def listen(page, site):
     return page
 
 
-NOON = "2027-03-01T12:00:00"
+DAY_1 = "2027-03-01T20:00:00"
 BROKEN = {  # a browser that keeps nothing
     "full": "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };",
     "blocked": "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('blocked', 'SecurityError'); } });",
@@ -194,7 +194,7 @@ def reader(browser, site):
     """A function that opens a page of the book for a reader who has never been there; a second page is a second tab."""
     contexts = []
 
-    def opened(path, at=NOON, script="", tab_of=None, **options):
+    def opened(path, at=DAY_1, script="", tab_of=None, **options):
         if not tab_of:
             contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options))
         page = listen((tab_of.context if tab_of else contexts[-1]).new_page(), site)

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 import selfcheck
 from bs4 import BeautifulSoup
-from conftest import ROOT, fresh, listen
+from conftest import BROKEN, ROOT, fresh, listen
 from playwright.sync_api import expect
 from test_browser import violations
 from test_selfcheck import answers
@@ -393,11 +393,9 @@ def test_two_tabs_share_one_text(live):
     other.page.close()
 
 
-@pytest.mark.parametrize("broken", [
-    "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }",
-    "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('blocked', 'SecurityError'); } })"])
-def test_a_browser_that_keeps_nothing_says_so_and_runs(own, broken):
-    own.page.add_init_script(broken)
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_browser_that_keeps_nothing_says_so_and_runs(own, kind):
+    own.page.add_init_script(BROKEN[kind])
     own.page.reload()
     own.write("q29-proof", "print(1 + 1)")
     expect(own.state("q29-proof")).to_contain_text("This browser does not keep your code")

@@ -16,9 +16,8 @@ import items  # noqa: E402
 pytestmark = pytest.mark.xdist_group("book")  # one worker builds the book and keeps it
 READ = {chapter: items.read(ROOT / f"{chapter}.ipynb") for chapter in CHAPTERS}
 CARDS = [card for chapter in READ.values() for card in chapter.cards]
-DAY_1, DAY_2, DAY_4 = "2027-03-01T20:00:00", "2027-03-02T07:00:00", "2027-03-04T12:00:00"
+DAY_2, DAY_4 = "2027-03-02T07:00:00", "2027-03-04T12:00:00"
 QUIZ = next(card for card in CARDS if card.kind == "quiz")
-RIGHT = [option.right for option in QUIZ.options].index(True)
 
 
 def kept(page, id):

@@ -80,8 +80,9 @@ def whole():
 
     styles = [f'<link rel="stylesheet" href="{urljoin(HOME, link["href"])}">' for link in page.select("link[rel=stylesheet]")]
     texts = [home, *map(article, pages)]
+    there = {text["id"] for text in texts}
     for link in home.select("a[href^='#']"):
-        if link["href"][1:].partition("--")[0] not in {text["id"] for text in texts}:  # the interview and the cards need a screen
+        if link["href"][1:].partition("--")[0] not in there:  # the interview and the cards need a screen
             link.unwrap()
     for text in texts[1:]:
         name = text["id"].partition("-")[0]
