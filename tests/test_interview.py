@@ -612,7 +612,9 @@ def test_two_tabs_show_one_interview(reader):
     page.bring_to_front()
     page.get_by_role("button", name="Go on").click()
     expect(other.get_by_role("timer")).to_be_visible()
+    page.wait_for_function(TAUGHT)  # what one tab writes reaches the other a moment later
     other.bring_to_front()
+    other.wait_for_function(TAUGHT)
     follow_ups(other, "Partly", "Partly")
     expect(page.get_by_role("heading", name="You made 1 of 6 points")).to_be_visible()
     expect(page.locator("#practice")).to_contain_text("the first comes back tomorrow")
