@@ -146,6 +146,7 @@ def words(html):
     return BeautifulSoup(html, "html.parser").get_text(" ").split()
 
 
+@pytest.mark.whole_chapter
 def test_every_cell_prints_what_is_stored(whole):
     """To the last digit: the book's Python computes alike on every machine, and alike to what stored the outputs."""
     for id, cell in whole.cells.items():
@@ -164,6 +165,7 @@ def test_every_cell_prints_what_is_stored(whole):
             assert picture.get_attribute("alt") == cell.metadata.mystnb.image.alt
 
 
+@pytest.mark.whole_chapter
 def test_untouched_exercises_are_not_attempted_and_solutions_pass(whole):
     for id, cell in whole.cells.items():
         if "check" in cell.metadata.tags:
@@ -182,6 +184,7 @@ def named_mistake(name):
     return f"{functions}\n{name} = {wrong.__name__}\n{name}.__name__ = '{name}'", messages[mistake]
 
 
+@pytest.mark.whole_chapter
 def test_every_exercise_names_a_mistake_and_passes_its_solution(whole):
     stubs = [id for id, cell in whole.cells.items() if "stub" in cell.metadata.tags]
     for stub in stubs:
@@ -489,12 +492,17 @@ def test_everything_by_keyboard(live):
     expect(page.locator("#q29-stub .live-run")).to_be_focused()
 
 
-@pytest.mark.parametrize("width, scheme", [(1280, "light"), (390, "dark")])
-def test_accessibility_of_a_page_in_use(tab, site, width, scheme):
-    live = Live(fresh(tab, site, width, scheme), site)
-    live.enter("q29-proof", "def f(x):  # a comment\n    return 'text', 1\n\nprint(f(2))\n1 / 0")
-    expect(live.state("q29-proof")).to_contain_text("stopped with an error", timeout=LONG)
-    live.run("q29-check")
-    assert live.page.evaluate("document.documentElement.scrollWidth") <= width
-    live.quiet()  # before axe, which asks for style sheets of its own
-    assert not violations(live.page)
+@USED
+def test_accessibility_of_a_page_in_use(used):
+    """The last test of this page: axe asks for style sheets of its own, and takes the page apart."""
+    used.enter("q29-proof", "def f(x):  # a comment\n    return 'text', 1\n\nprint(f(2))\n1 / 0")
+    expect(used.state("q29-proof")).to_contain_text("stopped with an error", timeout=LONG)
+    assert used.answer("q29-stub", used.cells["q29-stub"].source).startswith("NOT ATTEMPTED YET")
+    used.quiet()
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        used.page.set_viewport_size({"width": width, "height": 900})
+        used.page.emulate_media(color_scheme=scheme)
+        expect(used.page.locator("html")).to_have_attribute("data-theme", scheme)
+        assert used.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert not violations(used.page)
+    used.page.said, used.page.asked = [], []

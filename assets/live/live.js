@@ -46,8 +46,7 @@ const heard = {
     ended();
     running = cell(id);
     running.dirty = true; // what it printed before stays until it prints anew
-    running.node.classList.remove('live-stale');
-    running.node.classList.add('live-running');
+    running.node.classList.add('live-stale');
     since = performance.now();
     tick();
   },
@@ -65,7 +64,7 @@ const heard = {
     else if (last === target) tell(target, 'stopped with an error', 'bad');
     else {
       tell(target, `not run: cell ${last.number} above stopped with an error`, 'bad');
-      target.node.classList.add('live-stale'); // what it shows is of an earlier run
+      target.node.classList.add('live-stale');
       last.say('stopped with an error', 'bad');
     }
     const printed = [...last.node.querySelectorAll('.cell_output')].map(node => node.innerText.trim() || node.querySelector('img')?.alt || '').join(' ');
@@ -77,7 +76,6 @@ const heard = {
 function ended() {
   if (!running) return;
   if (running.dirty) clear(running);
-  running.node.classList.remove('live-running');
   if (running !== asked) running.say('');
   running = null;
 }
@@ -130,7 +128,7 @@ function halt(text, kind = '') {
   begun = false;
   arrived = 0;
   const all = [asked, ...queue].filter(Boolean);
-  running?.node.classList.remove('live-running');
+  running?.node.classList.remove('live-stale');
   if (running !== asked) running?.say('');
   asked = running = null;
   queue = [];
@@ -155,6 +153,7 @@ function button(target, busy) {
 function clear(target) {
   target.alt ??= target.node.querySelector('.cell_output img')?.alt;
   target.node.querySelectorAll(':scope > .cell_output').forEach(node => node.remove());
+  target.node.classList.remove('live-stale');
   target.dirty = false;
 }
 function show(target, kind, data, text) {
