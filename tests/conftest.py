@@ -27,7 +27,7 @@ from serve import Handler, Server  # noqa: E402
 OLDEST, NEWEST = 11, 14  # of the supported Python 3
 POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
           "img-src 'self' data:; connect-src 'self'; worker-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'")
-
+ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # the browser reaches no other host
 BOOK_URL = "https://example.org/book/"  # where it would be published
 
 
@@ -106,6 +106,50 @@ def kept(name, made_from, make):
     return folder
 
 
+# --- runs of whole chapters ------------------------------------------------------------------------------------------
+
+@functools.cache
+def runs_with():
+    """All that a chapter runs with but its own file: what it imports, what runs it, and the versions of everything."""
+    browser = Path(chromium.installed() or "none")
+    digest = hashlib.sha256(f"{sys.version} {browser} {browser.exists() and browser.stat().st_mtime}".encode())
+    for folder in ("chapters", "assets", "_ext", "tools", "tests"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.is_file() and path.suffix != ".ipynb" and "__pycache__" not in path.parts:
+                digest.update(f"\n{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    for name in ("Makefile", "_config.yml", "_toc.yml", "index.md", "requirements.txt"):
+        digest.update((ROOT / name).read_bytes())
+    return digest
+
+
+def run_of(item):
+    """(the file that remembers when this run of a chapter passed, what it says if nothing has changed since)"""
+    chapter = next(Path(value) for value in item.callspec.params.values() if str(value).endswith(".ipynb"))
+    digest = runs_with().copy()
+    digest.update(chapter.read_bytes())
+    name = hashlib.sha256(item.nodeid.encode()).hexdigest()[:10]
+    return Path.home() / ".cache" / "prove-it" / "passed" / name, digest.hexdigest()
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("whole_chapter") and not os.environ.get("CI"):
+        remembers, now = run_of(item)
+        if remembers.exists() and remembers.read_text() == now:
+            pytest.skip("nothing that the chapter runs with has changed since it passed here; CI=true runs it all the same")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call" and report.passed and item.get_closest_marker("whole_chapter"):
+        remembers, now = run_of(item)
+        remembers.parent.mkdir(parents=True, exist_ok=True)
+        remembers.write_text(now)
+    return report
+
+
+# --- the book and the browser ----------------------------------------------------------------------------------------
+
 @pytest.fixture(scope="session")
 def book(tmp_path_factory):
     """The built book's folder: built from a copy, so that a reader's own _build stays as it is. Each worker builds it once."""
@@ -138,7 +182,7 @@ def browser():
     path = chromium.installed()
     if not path:
         pytest.fail(chromium.MISSING) if os.environ.get("CI") else pytest.skip(chromium.MISSING)
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=chromium.QUIET) as browser:
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=[*chromium.QUIET, ALONE]) as browser:
         yield browser
 
 
@@ -162,24 +206,30 @@ def fresh(tab, site, width, scheme="light"):
 
 
 def listen(page, site):
-    """Keep the page from other hosts; what it asked for is in page.seen and page.asked, its complaints in page.said."""
+    """What the page asks for is in page.seen, what of other hosts in page.asked, its complaints in page.said. (The browser
+    reaches no other host; to keep requests back one by one would switch its cache off, and a test would take longer.)"""
     again = hasattr(page, "said")
     page.seen, page.asked, page.said = [], [], []
-
-    def route(route):
-        url = route.request.url
-        page.seen.append(url)
-        if url.startswith((site, "data:", "blob:")):
-            return route.fallback()
-        page.asked.append(url)
-        return route.abort()
-
-    page.route("**/*", route)
     if again:
         return page
+
+    def asks(request):
+        page.seen.append(request.url)
+        if not request.url.startswith((site, "data:", "blob:")):
+            page.asked.append(request.url)
+
+    page.on("request", asks)
     page.on("console", lambda message: message.type in ("error", "warning") and page.said.append(f"{message.text} ({message.location['url']})"))
     page.on("pageerror", lambda error: page.said.append(str(error)))
     return page
+
+
+def until(page, true, arg=None):
+    """Wait for an expression to be true in the page. Playwright's own wait_for_function needs eval, which the policy forbids."""
+    end = time.monotonic() + 30
+    while not page.evaluate(true, arg):
+        assert time.monotonic() < end, f"not within half a minute: {true}"
+        page.wait_for_timeout(50)
 
 
 DAY_1 = "2027-03-01T20:00:00"
@@ -189,15 +239,26 @@ BROKEN = {  # a browser that keeps nothing
 }
 
 
+@pytest.fixture(scope="session")
+def armchair(browser):
+    """A tab for one reader after the other, as `tab` is, but with a clock that stands still."""
+    return browser.new_context().new_page()
+
+
 @pytest.fixture
-def reader(browser, site):
+def reader(browser, site, armchair):
     """A function that opens a page of the book for a reader who has never been there; a second page is a second tab."""
     contexts = []
 
     def opened(path, at=DAY_1, script="", tab_of=None, **options):
+        if tab_of:
+            page = listen(tab_of.context.new_page(), site)
+        elif script or options or contexts:  # what cannot be taken back from a tab needs one of its own, and so do two readers
+            page = listen(browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options).new_page(), site)
+        else:
+            page = fresh(armchair, site, 1280)
         if not tab_of:
-            contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options))
-        page = listen((tab_of.context if tab_of else contexts[-1]).new_page(), site)
+            contexts.append(page.context)
         page.clock.set_fixed_time(at)
         if script:
             page.add_init_script(script)
@@ -208,5 +269,9 @@ def reader(browser, site):
     for context in contexts:
         said = [complaint for page in context.pages for complaint in page.said + page.asked
                 if not re.match("full|blocked|Got invalid theme mode", complaint)]  # the theme's scripts, where nothing can be kept
-        context.close()
+        for page in context.pages:
+            if page is not armchair:
+                page.close()
+        if context is not armchair.context:
+            context.close()
         assert not said

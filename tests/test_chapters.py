@@ -673,15 +673,18 @@ FAULTS = {  # what is wrong: (how to plant it, what every sentence that comes ba
 }
 
 
+@pytest.fixture(scope="module")
+def before():
+    """What is wrong with the example already: nothing, unless someone is at work on it."""
+    return {re.sub(r"cell \d+", "", problem) for problem in problems(outputs.read(EXAMPLE), EXAMPLE.stem)}
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_rule_can_fail(fault):
-    path = EXAMPLE
+def test_every_rule_can_fail(fault, before):
     plant, sentence = FAULTS[fault]
-    chapter = Chapter(outputs.read(path), path.stem)
-    before = problems(chapter.nb, path.stem)  # none, unless someone is at work on this chapter
+    chapter = Chapter(outputs.read(EXAMPLE), EXAMPLE.stem)
     plant(chapter)
-    known = {re.sub(r"cell \d+", "", problem) for problem in before}
-    found = [problem for problem in problems(chapter.nb, path.stem) if re.sub(r"cell \d+", "", problem) not in known]
+    found = [problem for problem in problems(chapter.nb, EXAMPLE.stem) if re.sub(r"cell \d+", "", problem) not in before]
     assert found, "the fault was not seen"
     besides = [problem for problem in found if not re.search(sentence, problem)]
     assert not besides, "\n".join(besides)

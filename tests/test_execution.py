@@ -83,6 +83,7 @@ HERE_TOO = [] if ends() and chromium.installed() else [sys.version_info.minor]  
 
 
 # One group: one worker makes the environment.
+@pytest.mark.whole_chapter
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("minor", [pytest.param(minor, marks=pytest.mark.xdist_group(f"python3.{minor}"), id=f"python3.{minor}")
                                    for minor in [*ends(), *HERE_TOO]])

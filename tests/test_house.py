@@ -13,12 +13,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import ROOT, copy_of_the_repository, free_port, jupyterlab
+from conftest import ROOT, copy_of_the_repository, free_port, jupyterlab, kept
 
 sys.path.insert(0, str(ROOT / "tools"))
 import book as book_tool  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("house")  # one worker makes the fresh copy and keeps it
+pytestmark = pytest.mark.xdist_group("house")  # one worker makes the fresh copy
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line.strip() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line.strip()]
 PIP_LINES = [command for command in COMMANDS if not command.startswith("make ")]
@@ -55,10 +55,25 @@ def says(done, *words):
         assert word in output, output
 
 
+def installed():
+    """The .venv that the README's commands make in a fresh copy; made anew where anything has changed that makes it."""
+    made_by = [ROOT / "Makefile", *(ROOT / name for name in ("tools/environment.py", "requirements.txt", "tests/requirements.txt"))]
+
+    def make(folder):
+        copy = copy_of_the_repository(folder / "copy")
+        for command in ("make book", "make test ARGS=--version"):
+            done = run(command, copy)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert done.stdout.startswith("Setting up .venv") and len(done.stdout.splitlines()) <= 4, done.stdout
+
+    return kept("house", b"".join([sys.version.encode(), *(path.read_bytes() for path in made_by)]), make) / "copy" / ".venv"
+
+
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     """A fresh copy in which `make book` was typed once: (folder, what it said)."""
     folder = copy_of_the_repository(tmp_path_factory.mktemp("fresh") / "copy")
+    (folder / ".venv").symlink_to(installed())
     return folder, run("make book", folder)
 
 
@@ -175,13 +190,14 @@ def test_make_pins_pins_every_version(house):
     check_binder(house)
 
 
-def test_the_pip_lines_work_without_make(house):
-    """What they install, `make book` has installed with the same two commands: here they find it there."""
-    *install, lab = PIP_LINES
+def test_the_pip_lines_work_without_make(house, tmp_path):
+    """What they make and install, `make book` has made with the same two commands: the others find it there."""
+    first, *others, lab = PIP_LINES
     shutil.rmtree(house / "_build" / "html")
-    for command in install:
-        done = run(command, house)
+    for command, folder in [(first, tmp_path), *((command, house) for command in others)]:
+        done = run(command, folder)
         assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / ".venv" / "bin" / "pip").exists()
     assert built(house, "index.html")
     assert asks_lab(lab, house) == 200
 

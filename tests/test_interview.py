@@ -6,7 +6,7 @@ import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import BROKEN, DAY_1, ROOT, listen
+from conftest import BROKEN, DAY_1, ROOT, listen, until
 from playwright.sync_api import expect
 from test_book import CHAPTERS
 from test_browser import RULES
@@ -66,7 +66,7 @@ def interview(page, points=6, traps=0, grades=("I knew it", "I knew it"), **choi
     compare(page, points, traps)
     follow_ups(page, *grades)
     expect(page.get_by_role("button", name="Another interview")).to_be_visible()
-    page.wait_for_function(TAUGHT)
+    until(page, TAUGHT)
     return records(page)[-1]
 
 
@@ -98,7 +98,7 @@ def test_a_whole_interview_from_the_keyboard(reader):
         press(key)
     tab()
     press("Enter")
-    question = page.get_by_role("heading", level=2)
+    question = room(page).get_by_role("heading", level=2)
     expect(question).to_be_focused()
     chapter = READ[records(page)[0]["questions"][0]["chapter"]]
     expect(question).to_have_text(chapter.title)
@@ -123,7 +123,7 @@ def test_a_whole_interview_from_the_keyboard(reader):
         tab()
     press("Enter")
     for number, arrows in ((1, ["Space"]), (2, ["ArrowUp"])):  # I knew it; No
-        expect(page.get_by_role("heading", level=2)).to_be_focused()
+        expect(room(page).get_by_role("heading", level=2)).to_be_focused()
         expect(room(page)).to_contain_text(f"Question 1 of 1, follow-up {number} of 2")
         tab()
         page.keyboard.type("It depends.")
@@ -139,7 +139,7 @@ def test_a_whole_interview_from_the_keyboard(reader):
         f"{len(chapter.rubric) - 1} of {len(chapter.rubric)} points · 1 trap · 1 of 2 follow-ups · 1:05")
     asked = [followup["id"] for followup in records(page)[0]["questions"][0]["followups"]]
     expected = {point.id: [3] for point in chapter.rubric[:-1]} | {chapter.rubric[-1].id: [1]} | dict(zip(asked, ([3], [1])))
-    page.wait_for_function("number => Object.keys(localStorage).filter(key => key.includes('/cards/')).length === number", arg=len(expected))
+    until(page, "number => Object.keys(localStorage).filter(key => key.includes('/cards/')).length === number", arg=len(expected))
     assert grades(page) == expected
 
 
@@ -355,7 +355,7 @@ def test_a_reload_in_each_step_loses_nothing_and_doubles_nothing(reader):
     expect(page.get_by_role("checkbox", checked=True)).to_have_count(2)
     page.get_by_role("button", name="Go on").click()
     for number, grade in enumerate(("Partly", "No"), 1):
-        heading = page.get_by_role("heading", level=2)
+        heading = room(page).get_by_role("heading", level=2)
         expect(page.get_by_role("timer")).to_be_visible()
         asked = heading.inner_text()
         page.get_by_label("Your answer").fill(f"Follow-up {number}")
@@ -391,7 +391,7 @@ def test_marks_that_could_not_become_cards_do_so_at_the_next_visit(reader):
     page.said.clear()  # the browser's own words on a failed request
     page.clock.set_fixed_time(DAY_2)
     page.goto(page.url.partition("#")[0] + "?")
-    page.wait_for_function("Object.keys(localStorage).filter(key => key.includes('/cards/')).length === 6")
+    until(page, "Object.keys(localStorage).filter(key => key.includes('/cards/')).length === 6")
     reviews = page.evaluate("proveIt.chapters.flatMap(chapter => chapter.rubric).flatMap(({id}) => proveIt.progress.card(id).reviews)")
     assert reviews == [[page.evaluate(f"+new Date('{DAY_1}')"), 3]] * 6  # of the day they were made
 
@@ -408,7 +408,7 @@ def test_marks_are_given_to_the_cards_once_only(reader):
     }""")
     page.clock.set_fixed_time(DAY_2)
     page.reload()
-    page.wait_for_function("Object.entries(localStorage).find(([key]) => key.includes('/interview/'))[1].match(/kept/g)?.length === 3")
+    until(page, "Object.entries(localStorage).find(([key]) => key.includes('/interview/'))[1].match(/kept/g)?.length === 3")
     assert grades(page) == before
     assert set(map(tuple, before.values())) == {(3,)}
 
@@ -612,9 +612,9 @@ def test_two_tabs_show_one_interview(reader):
     page.bring_to_front()
     page.get_by_role("button", name="Go on").click()
     expect(other.get_by_role("timer")).to_be_visible()
-    page.wait_for_function(TAUGHT)  # what one tab writes reaches the other a moment later
+    until(page, TAUGHT)  # what one tab writes reaches the other a moment later
     other.bring_to_front()
-    other.wait_for_function(TAUGHT)
+    until(other, TAUGHT)
     follow_ups(other, "Partly", "Partly")
     expect(page.get_by_role("heading", name="You made 1 of 6 points")).to_be_visible()
     expect(page.locator("#practice")).to_contain_text("the first comes back tomorrow")

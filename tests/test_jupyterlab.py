@@ -174,6 +174,7 @@ def text(path):
     return outputs.normal(notebook, path.stem, BOOKS)
 
 
+@pytest.mark.whole_chapter
 def test_run_all_prints_what_is_stored(chapter):
     chapter.menu("Edit", "Clear Outputs of All Cells")
     prompts = chapter.notebook.locator(".jp-CodeCell .jp-InputPrompt")
