@@ -344,6 +344,26 @@ def test_a_broken_chapter_is_named_and_the_last_good_book_stays(house, damage, w
         assert built(house) == before
 
 
+def test_after_a_mistake_only_what_changed_is_read_again(house):
+    text = (house / CHAPTER).read_text(encoding="utf-8")
+    assert run("make book", house).returncode == 0
+    (house / CHAPTER).write_text(broken_link(text), encoding="utf-8")
+    says(run("make book", house), "Claim-17")
+    shutil.copy2(ROOT / CHAPTER, house / CHAPTER)  # put back as it was, with its old date
+    assert run("make book", house).returncode == 0
+    assert "chapters/" not in "".join(re.findall("reading sources.*", (house / "_build" / "book.log").read_text(encoding="utf-8")))
+    assert b"Claim-17" not in built(house)
+
+
+def test_a_build_that_was_broken_off_leaves_no_trace(house):
+    work = house / "_build" / "work"
+    shutil.copytree(work / "doctrees", work / "good")  # as during a build
+    (work / "html" / CHAPTER.with_suffix(".html")).write_text("half")
+    assert run("make book", house).returncode == 0
+    assert b"</html>" in built(house) and b"</html>" in built(house, "index.html")
+    assert not (work / "good").exists()
+
+
 def test_a_broken_formula_is_named_and_a_mended_one_is_built(house):
     text = (house / "index.md").read_text(encoding="utf-8")
     (house / "index.md").write_text(f"{text}\n$\\nosuchcommand{{x}}$\n", encoding="utf-8")

@@ -15,6 +15,7 @@ import runtime
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "_build" / "html"
 WORK = ROOT / "_build" / "work"  # kept between runs, so that only what changed is read again
+GOOD = "good"  # in WORK during a build: the doctrees as they were before it
 LOG = ROOT / "_build" / "book.log"
 # An edit of one of these changes every page.
 RECIPE = [*ROOT.glob("_ext/*.py"), ROOT / "_config.yml", ROOT / "_toc.yml", ROOT / "requirements.txt", Path(__file__)]
@@ -85,12 +86,28 @@ def publish():
     shutil.rmtree(old, ignore_errors=True)
 
 
+def go_back():
+    """Make WORK what it was when BOOK was made from it, so that the next build reads what has changed since, and no more."""
+    if not (WORK / GOOD).exists() or not BOOK.exists():
+        shutil.rmtree(WORK, ignore_errors=True)
+        return
+    shutil.rmtree(WORK / "html", ignore_errors=True)
+    shutil.copytree(BOOK, WORK / "html", ignore=shutil.ignore_patterns("index.html", "*.pdf"))  # `make pdf` has changed them
+    shutil.rmtree(WORK / "doctrees")
+    (WORK / GOOD).rename(WORK / "doctrees")
+
+
 def main():
     for chapter in sorted(ROOT.glob("chapters/*.ipynb")):
         check_chapter(chapter)
+    if (WORK / GOOD).exists():  # the last build was broken off
+        go_back()
     read = WORK / "doctrees" / "environment.pickle"
     if read.exists() and any(path.stat().st_mtime > read.stat().st_mtime for path in RECIPE):
         shutil.rmtree(WORK)
+    if read.exists():
+        shutil.rmtree(WORK / "copy", ignore_errors=True)
+        shutil.copytree(WORK / "doctrees", WORK / "copy").rename(WORK / GOOD)
     WORK.mkdir(parents=True, exist_ok=True)
     try:
         live = runtime.runtime()
@@ -102,11 +119,11 @@ def main():
     if isinstance(result, OSError):
         raise result
     if result:
-        # A page that was read once does not repeat its warnings: read everything again next time.
-        shutil.rmtree(WORK, ignore_errors=True)
+        go_back()  # a page that was read once does not repeat its warnings
         raise Problem(f"{first_complaint()}\nMend that, then run `make book` again "
                       f"(everything Sphinx said is in {LOG.relative_to(ROOT)}).")
     publish()
+    shutil.rmtree(WORK / GOOD, ignore_errors=True)
     print(f"Open {BOOK / 'index.html'}")
 
 
