@@ -28,6 +28,7 @@ OLDEST, NEWEST = 11, 14  # of the supported Python 3
 POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
           "img-src 'self' data:; connect-src 'self'; worker-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'")
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # the browser reaches no other host
+KEPT = Path.home() / ".cache" / "prove-it"  # on this machine: what takes long to make, and which chapters have passed
 BOOK_URL = "https://example.org/book/"  # where it would be published
 
 
@@ -97,7 +98,7 @@ def pythons():
 
 def kept(name, made_from, make):
     """A folder that make(folder) fills, kept on this machine for as long as it is made from the same bytes."""
-    folder = Path.home() / ".cache" / "prove-it" / f"{name}-{hashlib.sha256(made_from).hexdigest()[:10]}"
+    folder = KEPT / f"{name}-{hashlib.sha256(made_from).hexdigest()[:10]}"
     if not (folder / "ready").exists():
         for old in folder.parent.glob(f"{name}-*"):
             shutil.rmtree(old)
@@ -128,7 +129,7 @@ def run_of(item):
     digest = runs_with().copy()
     digest.update(chapter.read_bytes())
     name = hashlib.sha256(item.nodeid.encode()).hexdigest()[:10]
-    return Path.home() / ".cache" / "prove-it" / "passed" / name, digest.hexdigest()
+    return KEPT / "passed" / name, digest.hexdigest()
 
 
 def pytest_runtest_setup(item):
