@@ -150,5 +150,15 @@ def test_a_mark_of_the_map_shows_the_focus(page):
         assert (before, mark.evaluate(width)) == ("1.5px", "4px")
 
 
+def test_what_a_field_asks_for_can_be_read(page):
+    """In both schemes; axe does not look at it."""
+    assert page.evaluate("""() => {
+        const light = color => color.match(/[\\d.]+/g).slice(0, 3).reduce((sum, part) => sum + +part, 0) / 3;
+        const page = light(getComputedStyle(document.body).backgroundColor);
+        return [...document.querySelectorAll('[placeholder]')].map(field => light(getComputedStyle(field, '::placeholder').color))
+            .filter(text => Math.abs(text - page) < 90);
+    }""") == []
+
+
 def test_accessibility(page):
     assert not violations(page)
